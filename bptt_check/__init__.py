@@ -1,0 +1,69 @@
+"""bptt-check: prove, or disprove, a backward pass that you derived by hand.
+
+The public names are loaded on use (PEP 562): importing the package imports neither NumPy nor pytest nor Hypothesis.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bptt_check.checking import check as check
+    from bptt_check.errors import (
+        BpttCheckError as BpttCheckError,
+        GradientDisagrees as GradientDisagrees,
+        GradientError as GradientError,
+        GradientInconclusive as GradientInconclusive,
+        SubjectError as SubjectError,
+        UsageError as UsageError,
+    )
+    from bptt_check.forms.cell import Cell as Cell
+    from bptt_check.results import Block as Block, Finding as Finding, Result as Result, Verdict as Verdict
+    from bptt_check.subject import Subject as Subject
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "check": "checking",
+    "Subject": "subject",
+    "Cell": "forms.cell",
+    "Verdict": "results",
+    "Result": "results",
+    "Block": "results",
+    "Finding": "results",
+    "BpttCheckError": "errors",
+    "SubjectError": "errors",
+    "UsageError": "errors",
+    "GradientError": "errors",
+    "GradientDisagrees": "errors",
+    "GradientInconclusive": "errors",
+}
+
+__all__ = [
+    "Block",
+    "BpttCheckError",
+    "Cell",
+    "Finding",
+    "GradientDisagrees",
+    "GradientError",
+    "GradientInconclusive",
+    "Result",
+    "Subject",
+    "SubjectError",
+    "UsageError",
+    "Verdict",
+    "check",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

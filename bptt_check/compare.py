@@ -1,0 +1,122 @@
+"""A gradient against its reference derivative: verdict and resolution. The rule, whole, and its constants.
+
+For each entry, with a the analytic and r the reference derivative:
+
+    tolerance = ROUNDING_SAFETY × rounding level (rounding.py) + REFERENCE_SAFETY × error estimate of r
+    DISAGREES where |a − r| > tolerance
+
+Nothing in it is for the user to guess. docs/verdicts.md shows the distributions from which the constants were taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bptt_check.results import Block, Verdict
+
+Array = np.ndarray[Any, Any]
+
+ROUNDING_SAFETY = 32.0
+REFERENCE_SAFETY = 10.0
+FLOOR_SAFETY = 10.0  # how far above the best that a method can do an entry's floor lies
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Some entries of one block, side by side. All arrays are one-dimensional and of one length.
+
+    ``entries`` are flat indices into the block; ``level`` the rounding level; ``error`` the reference's error estimate;
+    ``noise`` the part of it that no better step could remove (zero for a complex step).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    entries: Array
+    analytic: Array
+    reference: Array
+    level: Array
+    rounding_floor: Array
+    error: Array
+    noise: Array
+
+    @property
+    def tolerance(self) -> Array:
+        """What |analytic − reference| may be without anything being wrong."""
+        return np.asarray(ROUNDING_SAFETY * self.level + REFERENCE_SAFETY * self.error)
+
+    @property
+    def difference(self) -> Array:
+        """|analytic − reference|; infinite where the analytic gradient is not finite."""
+        off = np.abs(self.analytic - self.reference)
+        return np.where(np.isfinite(self.analytic), off, np.inf)
+
+    @property
+    def wrong(self) -> Array:
+        """Which entries disagree."""
+        return np.asarray(self.difference > self.tolerance)
+
+
+def judge(comparison: Comparison, *, resolution: float, equation: str | None = None, timed: bool = False) -> Block:
+    """Verdict, worst entry and resolution of one block. ``resolution`` is the one asked for."""
+    c = comparison
+    size = np.maximum(np.where(np.isfinite(c.analytic), np.abs(c.analytic), 0), np.abs(c.reference))
+    floor = (ROUNDING_SAFETY * c.rounding_floor + FLOOR_SAFETY * c.noise) / resolution
+    scale = np.maximum(size, floor)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(c.difference > 0, c.difference / scale, 0.0)
+        ratio = np.where(c.difference > 0, c.difference / c.tolerance, 0.0)
+        seen = np.where((size >= floor) & (size > 0), c.tolerance / size, 0.0)
+    wrong = c.wrong
+    undecided = bool((~np.isfinite(c.reference)).any() or (seen > resolution).any())
+    ranking = np.where(wrong, relative, -1.0) if wrong.any() else relative
+    worst = int(np.nanargmax(ranking)) if len(ranking) and not np.isnan(ranking).all() else None
+    verdict = (
+        Verdict.DISAGREES if wrong.any() else Verdict.INCONCLUSIVE if undecided or worst is None else Verdict.AGREES
+    )
+    return Block(
+        name=c.name,
+        verdict=verdict,
+        shape=c.shape,
+        equation=equation,
+        compared=len(c.entries),
+        max_relative_error=None if worst is None else float(relative[worst]),
+        tolerance_ratio=None if worst is None else float(np.nanmax(ratio)),
+        index=None if worst is None else tuple(int(k) for k in np.unravel_index(int(c.entries[worst]), c.shape)),
+        analytic=None if worst is None else float(c.analytic[worst]),
+        reference=None if worst is None else float(c.reference[worst]),
+        resolution=_resolution(seen, c.tolerance, size),
+        by_step=_by_step(relative, c) if timed else None,
+        note=_how_many(wrong),
+    )
+
+
+def _resolution(seen: Array, tolerance: Array, size: Array) -> float | None:
+    """The coarsest over the entries above their floor; of the largest entry where all lie below it."""
+    if seen.any():
+        return float(seen.max())
+    largest = float(size.max(initial=0.0))
+    return float(tolerance[int(size.argmax())] / largest) if largest else None
+
+
+def _by_step(relative: Array, c: Comparison) -> tuple[float, ...] | None:
+    if len(c.entries) != int(np.prod(c.shape)):
+        return None
+    return tuple(float(step) for step in relative.reshape(c.shape[0], -1).max(axis=1))
+
+
+def _how_many(wrong: Array) -> str:
+    count = int(wrong.sum())
+    return f"{count} of {len(wrong)} entries disagree" if count else ""
+
+
+def overall(blocks: list[Block], *, optional: frozenset[str], undecided: bool, faulty: bool) -> Verdict:
+    """The verdict on the whole subject; zero compared is never AGREES."""
+    verdicts = {b.verdict for b in blocks if not (b.verdict is Verdict.NOT_RETURNED and b.name in optional)}
+    if faulty or Verdict.DISAGREES in verdicts:
+        return Verdict.DISAGREES
+    if undecided or verdicts - {Verdict.AGREES} or not any(b.compared for b in blocks):
+        return Verdict.INCONCLUSIVE
+    return Verdict.AGREES

@@ -1,0 +1,103 @@
+"""Evaluators: how the offsets that a method asks for become values of a function of named arrays.
+
+``one_by_one`` calls the function once per offset. ``stacked`` puts perturbed copies on a leading axis and calls it once
+per chunk; the function must carry leading axes. Both hand back the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from bptt_check.differences.estimate import Array, Estimate, Method, drive
+
+Point = Mapping[str, Array]
+Function = Callable[[Point], Any]
+CHUNK_BYTES = 2**21  # perturbed copies of one block at a time: about the size of a core's cache
+
+
+def partials(
+    method: Method,
+    function: Function,
+    point: Point,
+    name: str,
+    *,
+    entries: Array | None = None,
+    scale: float | Array | None = None,
+    noise: float | None = None,
+    stacked: bool = False,
+) -> Estimate:
+    """∂F/∂(block ``name``), entry by entry, by ``method``.
+
+    ``entries`` are flat indices, all of them where not given; the estimate has one value per entry, in that order.
+    ``scale`` is the length of each entry; where not given, the larger of its size and 1.
+    """
+    block = np.asarray(point[name])
+    flat = np.arange(block.size) if entries is None else np.asarray(entries)
+    values = block.reshape(-1)[flat]
+    length = np.maximum(np.abs(values), 1) if scale is None else np.broadcast_to(scale, flat.shape).astype(values.dtype)
+
+    def evaluate(offsets: Array) -> Array:
+        rows = np.broadcast_to(flat, offsets.shape).reshape(-1)
+        if stacked:
+            results = _stacked(function, point, name, rows, offsets.reshape(-1))
+        else:
+            results = _one_by_one(function, point, name, rows, offsets.reshape(-1))
+        return results.reshape(offsets.shape)
+
+    return drive(method.plan(length, noise), evaluate)
+
+
+def along(
+    method: Method,
+    function: Function,
+    point: Point,
+    direction: Point,
+    *,
+    scale: float = 1.0,
+    noise: float | None = None,
+) -> Estimate:
+    """The directional derivative of ``function`` at ``point`` along ``direction`` (named arrays; a name left out stays)."""
+
+    def evaluate(offsets: Array) -> Array:
+        return np.array([np.asarray(function(moved(point, direction, offset)))[()] for offset in offsets])
+
+    kind = np.result_type(*[np.asarray(array) for array in point.values()])
+    return drive(method.plan(np.asarray(scale, dtype=kind), noise), evaluate)
+
+
+def moved(point: Point, direction: Point, offset: Any) -> dict[str, Array]:
+    """``point`` + ``offset`` × ``direction``; every array of the type that the offset asks for."""
+    zero = 0 * offset
+    return {
+        name: array + offset * direction[name] if name in direction else array + zero for name, array in point.items()
+    }
+
+
+def _one_by_one(function: Function, point: Point, name: str, rows: Array, offsets: Array) -> Array:
+    kind = np.result_type(offsets, *point.values())
+    moving = {key: np.array(array, dtype=kind) for key, array in point.items()}
+    block = moving[name].reshape(-1)
+    results = []
+    for row, offset in zip(rows, offsets, strict=True):
+        before = block[row]
+        block[row] = before + offset
+        results.append(np.asarray(function(moving)).reshape(())[()])
+        block[row] = before
+    return np.array(results)
+
+
+def _stacked(function: Function, point: Point, name: str, rows: Array, offsets: Array) -> Array:
+    block = np.asarray(point[name])
+    kind = np.result_type(offsets, block)
+    chunk = max(1, CHUNK_BYTES // (block.nbytes + 1))
+    results = []
+    for first in range(0, len(rows), chunk):
+        part = slice(first, first + chunk)
+        copies = np.repeat(block[None].astype(kind), len(rows[part]), axis=0)
+        copies.reshape(len(copies), -1)[np.arange(len(copies)), rows[part]] += offsets[part]
+        value = np.asarray(function({**point, name: copies}))
+        results.append(np.broadcast_to(value, len(copies)))
+    return np.concatenate(results)

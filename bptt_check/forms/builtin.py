@@ -1,0 +1,128 @@
+"""The built-in LSTM family as subjects, with an intervention on every intermediate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bptt_check.errors import SubjectError
+from bptt_check.lstm.backward import backward
+from bptt_check.lstm.forward import Trace, forward
+from bptt_check.lstm.losses import Loss, loss_named
+from bptt_check.lstm.params import Parameters, draw, shapes, signed, states
+from bptt_check.lstm.variants import Gate, Variant, variant_named
+from bptt_check.subject import Array, Point, Subject
+
+STEP_EQUATIONS = {"h": "B1", "s": "B2", "g": "B3", "i": "B3", "f": "B3", "o": "B3"}
+
+
+def checked_shape(**lengths: int) -> None:
+    """Raise ``SubjectError`` unless each of T, B, D, H is a whole number of at least 1."""
+    for name, length in lengths.items():
+        if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or length < 1:
+            raise SubjectError(f"{name} must be a whole number of at least 1; it is {length!r}")
+
+
+def chosen_loss(loss: str | Loss, *, T: int, B: int, rng: np.random.Generator) -> Loss:
+    """A loss by name or as it is. Raises ``SubjectError`` for an unknown name or anything else."""
+    if isinstance(loss, Loss):
+        return loss
+    try:
+        return loss_named(loss, T=T, B=B, rng=rng)
+    except (ValueError, AttributeError) as error:
+        raise SubjectError(
+            str(error) if isinstance(loss, str) else f"loss must be a name or a Loss, not {loss!r}"
+        ) from None
+
+
+def replace_arrays(drawn: Mapping[str, Array], replaced: Point | None) -> dict[str, Array]:
+    """The arrays drawn, some replaced by name. Raises ``SubjectError`` for an unknown name or another shape."""
+    arrays = dict(drawn)
+    for name, value in (replaced or {}).items():
+        if name not in arrays:
+            raise SubjectError(f"point= names {name}, which this subject lacks; it has {', '.join(arrays)}")
+        if np.shape(value) != arrays[name].shape:
+            raise SubjectError(f"point[{name!r}] has shape {np.shape(value)}; here it must be {arrays[name].shape}")
+        arrays[name] = np.asarray(value)
+    return arrays
+
+
+def intermediates(variant: Variant) -> tuple[str, ...]:
+    """The intermediates that the cell has, in forward order: z_k, g, gates, s, h; a gate that is 1 is none."""
+    gates = [k for k in ("i", "f", "o") if variant.gate(k) is not Gate.OPEN]
+    return (*(f"z_{k}" for k in variant.blocks), "g", *gates, "s", "h")
+
+
+def equations_of(variant: Variant) -> dict[str, str]:
+    """Which backward equation each block of the cell compares."""
+    equations = {}
+    for name in shapes(variant, 1, 1):
+        equations[name] = "B6" if name.startswith("b_") else "B5"
+    equations |= {"x": "B7", "h0": "B9", "s0": "B9", "i0": "B9", "f0": "B9", "o0": "B9"}
+    for name in intermediates(variant):
+        equations[f"{name}(t)"] = "B4" if name.startswith("z_") else STEP_EQUATIONS[name]
+    return equations
+
+
+def subject_of_variant(
+    variant: str | Variant,
+    *,
+    T: int,
+    B: int,
+    D: int,
+    H: int,
+    loss: str | Loss,
+    rng: int | np.random.Generator,
+    replaced: Point | None = None,
+    targets: Array | None = None,
+) -> Subject:
+    """See :meth:`bptt_check.Subject.from_variant`."""
+    checked_shape(T=T, B=B, D=D, H=H)
+    try:
+        cell = variant_named(variant) if isinstance(variant, str) else variant
+    except ValueError as error:
+        raise SubjectError(str(error)) from None
+    seed = rng if isinstance(rng, (int, np.integer)) else None
+    rng = np.random.default_rng(rng)
+    weights = draw(cell, D, H, rng=rng)
+    initial = {name: signed(rng, shape) for name, shape in states(cell, B, H).items()}
+    point = replace_arrays({**weights, "x": rng.normal(size=(T, B, D)), **initial}, replaced)
+    kind = np.result_type(*point.values())
+    loss = chosen_loss(loss, T=T, B=B, rng=rng)
+    y = loss.targets(rng, (T, B, H)) if targets is None else np.asarray(targets)
+    y = y.astype(kind)
+    interventions = {f"{name}(t)": np.zeros((T, B, H), kind) for name in intermediates(cell)}
+
+    def run(p: Point) -> Trace:
+        def nudged(name: str, t: int, value: Array) -> Array:
+            nudge = p.get(f"{name}(t)")
+            return value if nudge is None else value + nudge[..., t - 1, :, :]
+
+        gates0 = {name[0]: p[name] for name in initial if name not in ("h0", "s0")}
+        parameters = Parameters({name: p[name] for name in weights})
+        return forward(parameters, p["x"], p["h0"], p["s0"], variant=cell, gates0=gates0, tap=nudged)
+
+    def forward_at(p: Point) -> tuple[Any, Trace]:
+        trace = run(p)
+        return loss.value(trace.over_time("h"), y), trace
+
+    def backward_at(trace: Trace) -> Mapping[str, Any]:
+        grads = backward(trace, loss.derivative(trace.over_time("h"), y))
+        by_step = {f"{name}(t)": grads.steps[name] for name in intermediates(cell)}
+        return {**grads.weights, "x": grads.x, **grads.initial, **by_step}
+
+    case = {"cell": cell.name, "loss": loss.name, "T": T, "B": B, "D": D, "H": H}
+    return Subject(
+        name=f"{cell.name} cell, {loss.name} loss",
+        point=point,
+        loss_at=lambda p: forward_at(p)[0],
+        gradient_at=lambda p: backward_at(forward_at(p)[1]),
+        interventions=interventions,
+        pair=(forward_at, backward_at),
+        equations=equations_of(cell),
+        stacked=True,
+        case=case if seed is None else {**case, "seed": int(seed)},
+        kink_distance=loss.kink_distance(run(point).over_time("h"), y),
+    )

@@ -1,0 +1,243 @@
+"""One time step and its backward, unrolled over time by the harness.
+
+A cell says how one step is computed and how derivatives go back through that one step. The harness brings the
+sequence, the loss, and the carrying of derivatives from step to step (L4, B1): what it tests is the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from bptt_check.errors import SubjectError
+from bptt_check.forms.builtin import checked_shape, chosen_loss, equations_of, replace_arrays
+from bptt_check.lstm.losses import Loss
+from bptt_check.lstm.params import signed
+from bptt_check.lstm.variants import V
+from bptt_check.subject import Array, Point, Subject
+
+TapOne = Callable[[str, Array], Array]
+
+
+class Cell(Protocol):
+    """What :meth:`bptt_check.Subject.from_cell` takes.
+
+    ``state``: names of the carried arrays, each (B, H), such as ``("h", "s")``; the first is the output the loss sees.
+
+    A smallest one, h(t) = w ⊙ x(t) + h(t−1):
+
+    >>> class Sum:
+    ...     state = ("h",)
+    ...     def parameters(self, D, H):
+    ...         return {"w": (H,)}
+    ...     def forward(self, p, x, prev, tap):
+    ...         a = tap("a", p["w"] * x)
+    ...         return {"h": a + prev["h"]}, x
+    ...     def backward(self, p, cache, d):
+    ...         x, da = cache, d["h"]
+    ...         return {"w": (da * x).sum(axis=0)}, p["w"] * da, {"h": d["h"]}, {"a": da}
+    >>> from bptt_check import Subject, check
+    >>> check(Subject.from_cell(Sum, T=3, B=2, D=2, H=2)).verdict.value
+    'AGREES'
+    """
+
+    state: tuple[str, ...]
+
+    def parameters(self, D: int, H: int) -> Mapping[str, tuple[int, ...]]:
+        """Name and shape of every weight."""
+
+    def forward(
+        self, p: Mapping[str, Array], x: Array, prev: Mapping[str, Array], tap: TapOne
+    ) -> tuple[Mapping[str, Array], Any]:
+        """One step. p {name: array}, x (B, D), prev {state: (B, H)} → ({state: (B, H)}, cache).
+
+        ``i = tap("i", i)`` names an intermediate and hands it back, perhaps nudged.
+        """
+
+    def backward(self, p: Mapping[str, Array], cache: Any, d: Mapping[str, Array]) -> tuple[Any, ...]:
+        """One step back. d {state: dL/d(next state)} → ({name: dL/dp of this step}, dx, {state: dL/d(prev state)}).
+
+        A fourth item may give the derivatives of tapped intermediates, {intermediate: derivative}. ``None`` in the
+        place of dx, or a name left out of the first, means not returned.
+        """
+
+
+def subject_of_cell(
+    cell: Any,
+    *,
+    T: int,
+    B: int,
+    D: int,
+    H: int,
+    loss: str | Loss,
+    rng: int | np.random.Generator,
+    name: str | None = None,
+    replaced: Point | None = None,
+) -> Subject:
+    """See :meth:`bptt_check.Subject.from_cell`."""
+    checked_shape(T=T, B=B, D=D, H=H)
+    cell = cell() if isinstance(cell, type) else cell
+    state = _states_of(cell)
+    seed = rng if isinstance(rng, (int, np.integer)) else None
+    rng = np.random.default_rng(rng)
+    label = name or type(cell).__name__
+    parameters = {k: tuple(shape) for k, shape in cell.parameters(D, H).items()}
+    drawn = {k: signed(rng, shape) for k, shape in parameters.items()}
+    initial = [f"{k}0" for k in state]
+    clash = sorted(set(parameters) & {"x", *initial})
+    if clash:
+        raise SubjectError(
+            f"{label} names a parameter {', '.join(clash)}; the harness uses that name for its own array"
+        )
+    drawn |= {"x": rng.normal(size=(T, B, D)), **{k: signed(rng, (B, H)) for k in initial}}
+    point = replace_arrays(drawn, replaced)
+    loss = chosen_loss(loss, T=T, B=B, rng=rng)
+    y = loss.targets(rng, (T, B, H))
+    unrolled = _Unrolled(cell, label, state, tuple(parameters), loss, y)
+    interventions, distance = unrolled.probe(point)
+    case = {"cell": label, "loss": loss.name, "T": T, "B": B, "D": D, "H": H}
+    family = equations_of(V)
+    return Subject(
+        name=f"{label}, {loss.name} loss",
+        point=point,
+        loss_at=lambda p: unrolled.forward(p)[0],
+        gradient_at=lambda p: unrolled.backward(unrolled.forward(p)[1]),
+        interventions=interventions,
+        pair=(unrolled.forward, unrolled.backward),
+        equations={
+            k: family[k.removeprefix("next ")] for k in (*point, *interventions) if k.removeprefix("next ") in family
+        },
+        case=case if seed is None else {**case, "seed": int(seed)},
+        kink_distance=distance,
+    )
+
+
+def _states_of(cell: Any) -> tuple[str, ...]:
+    for attribute in ("state", "parameters", "forward", "backward"):
+        if not hasattr(cell, attribute):
+            raise SubjectError(
+                f"{type(cell).__name__} has no {attribute}; a cell needs state, parameters, forward, backward"
+            )
+    state = cell.state
+    if isinstance(state, str) or not state or not all(isinstance(name, str) for name in state):
+        raise SubjectError(f"state must be a tuple of names such as ('h', 's'); it is {state!r}")
+    return tuple(state)
+
+
+class _Unrolled:
+    """A cell over a sequence: forward(point) -> (loss, tape), backward(tape) -> gradients. Keeps nothing between calls."""
+
+    def __init__(
+        self, cell: Any, label: str, state: tuple[str, ...], parameters: tuple[str, ...], loss: Loss, y: Array
+    ) -> None:
+        self.cell, self.label, self.state, self.parameters, self.loss, self.y = cell, label, state, parameters, loss, y
+
+    def probe(self, point: Point) -> tuple[dict[str, Array], float | None]:
+        """Interventions on all intermediates whose derivative the cell returns, and how near a kink of the loss is.
+
+        A cell that raises has none here; the check that follows will run into the same exception and report it.
+        """
+        try:
+            with np.errstate(all="ignore"):
+                _, tape = self.forward(point)
+                names = self.backward(tape)
+        except SubjectError:
+            raise
+        except Exception:
+            return {}, None
+        shapes = tape["shapes"]
+        zeros = {k: np.zeros(shapes[k]) for k in names if k not in point and k in shapes}
+        return zeros, self.loss.kink_distance(tape["h"], self.y)
+
+    def forward(self, p: Point) -> tuple[Any, dict[str, Any]]:
+        T = len(p["x"])
+        weights = {k: p[k] for k in self.parameters}
+        prev: dict[str, Array] = {k: p[f"{k}0"] for k in self.state}
+        shapes: dict[str, tuple[int, ...]] = {}
+        caches, outputs = [], []
+        for t in range(1, T + 1):
+            tap, tapped = self._tap(p, t)
+            after, cache = self._pair(self.cell.forward(weights, p["x"][t - 1], dict(prev), tap))
+            for k in self.state:
+                if k not in after or np.shape(after[k]) != np.shape(prev[k]):
+                    got = f"shape {np.shape(after[k])}" if k in after else "nothing"
+                    raise SubjectError(
+                        f"{self.label}.forward must return state {k} of shape {prev[k].shape}; it returned {got}"
+                    )
+            prev = {k: _nudged(np.array(after[k]), p.get(f"next {k}(t)"), t) for k in self.state}
+            shapes |= {f"{k}(t)": (T, *shape) for k, shape in tapped.items()}
+            caches.append(cache)
+            outputs.append(prev[self.state[0]])
+        shapes |= {f"next {k}(t)": (T, *np.shape(prev[k])) for k in self.state}
+        h = np.stack(outputs)
+        tape = {"weights": weights, "caches": caches, "h": h, "x": p["x"], "shapes": shapes}
+        return self.loss.value(h, self.y)[()], tape
+
+    def backward(self, tape: dict[str, Any]) -> dict[str, Array]:
+        slope = self.loss.derivative(tape["h"], self.y)
+        T = len(slope)
+        carried: dict[str, Array] = {k: np.zeros_like(slope[0]) for k in self.state}
+        dp: dict[str, Array] = {}
+        steps: dict[str, list[Array]] = {}
+        for t in range(T, 0, -1):
+            d = {k: carried[k] + slope[t - 1] if k == self.state[0] else carried[k] for k in self.state}
+            returned = self.cell.backward(
+                tape["weights"], tape["caches"][t - 1], {k: np.array(v) for k, v in d.items()}
+            )
+            if not isinstance(returned, tuple) or len(returned) not in (3, 4):
+                raise SubjectError(
+                    f"{self.label}.backward must return (dp, dx, dprev), or a fourth item with intermediates"
+                )
+            dp_t, dx, dprev, *taps = returned
+            for k, value in dp_t.items():
+                if value is not None:
+                    self._same_shape(k, value, tape["weights"].get(k))
+                    dp[k] = dp.get(k, 0) + np.array(value)
+            missing = [k for k in self.state if k not in dprev]
+            if missing:
+                raise SubjectError(
+                    f"{self.label}.backward returns no derivative of the previous {missing[0]}; it is what is carried"
+                )
+            for k in self.state:
+                self._same_shape(k, dprev[k], d[k])
+            carried = {k: np.array(dprev[k]) for k in self.state}
+            for k, value in {"x": dx, **{f"next {k}(t)": d[k] for k in self.state}}.items():
+                if value is not None:
+                    steps.setdefault(k, []).append(np.array(value))
+            for k, value in (taps[0] if taps else {}).items():
+                if f"{k}(t)" not in tape["shapes"]:
+                    raise SubjectError(f"{self.label}.backward returns a derivative of {k}, which forward never tapped")
+                steps.setdefault(f"{k}(t)", []).append(np.array(value))
+        gradients = {**dp, **{f"{k}0": carried[k] for k in self.state}}
+        gradients |= {k: np.stack(values[::-1]) for k, values in steps.items() if len(values) == T}
+        return gradients
+
+    def _same_shape(self, name: str, value: Any, like: Any) -> None:
+        if like is None:
+            raise SubjectError(f"{self.label}.backward returns a gradient of {name}, which parameters does not name")
+        if np.shape(value) != np.shape(like):
+            raise SubjectError(
+                f"{self.label}.backward: the gradient of {name} has shape {np.shape(value)}, not {np.shape(like)}"
+            )
+
+    def _pair(self, returned: Any) -> tuple[Mapping[str, Array], Any]:
+        if not isinstance(returned, tuple) or len(returned) != 2 or not isinstance(returned[0], Mapping):
+            raise SubjectError(f"{self.label}.forward must return ({{state: array}}, cache)")
+        return returned[0], returned[1]
+
+    def _tap(self, p: Point, t: int) -> tuple[TapOne, dict[str, tuple[int, ...]]]:
+        tapped: dict[str, tuple[int, ...]] = {}
+
+        def tap(name: str, value: Array) -> Array:
+            if name in tapped:
+                raise SubjectError(f"{self.label}.forward taps {name} twice in one step; give each its own name")
+            tapped[name] = np.shape(value)
+            return _nudged(value, p.get(f"{name}(t)"), t)
+
+        return tap, tapped
+
+
+def _nudged(value: Array, nudge: Array | None, t: int) -> Array:
+    return value if nudge is None else value + nudge[t - 1]

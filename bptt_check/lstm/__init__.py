@@ -1,0 +1,1 @@
+"""The papers: the LSTM family, its forward pass, its hand-derived backward pass, its losses. NumPy only."""

@@ -1,0 +1,131 @@
+"""The forward pass, F1–F8: one equation a line, with its shape and its id in docs/equations.md. Read it beside backward.py.
+
+The same lines serve float32, float64, long double and complex numbers, and stacks of copies: every array may have
+leading axes in front of the shape in its comment. Lists over time have T+1 slots, so that ``h[t-1]`` is h(t−1), slot 0 is
+the initial state, and no step is special.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bptt_check.lstm.activations import LOGISTIC, activation_named, logistic
+from bptt_check.lstm.params import Parameters
+from bptt_check.lstm.variants import Gate, Variant
+
+Array = np.ndarray[Any, Any]
+Steps = list[Array]
+Tap = Callable[[str, int, Array], Array]
+
+
+def untapped(name: str, t: int, value: Array) -> Array:
+    """The tap that changes nothing."""
+    return value
+
+
+@dataclass(frozen=True)
+class Trace:
+    """All that the forward pass computed, by step: ``h[t]`` is h(t). x and z_k have no slot 0 of their own (``None``)."""
+
+    variant: Variant
+    weights: Parameters
+    x: Steps
+    h: Steps
+    s: Steps
+    g: Steps
+    i: Steps
+    f: Steps
+    o: Steps
+    z: dict[str, Steps] = field(default_factory=dict)
+
+    @property
+    def T(self) -> int:
+        """Number of time steps."""
+        return len(self.x) - 1
+
+    def seen(self, j: str, t: int) -> Array:
+        """Part j of x_c(t) = [x(t), h(t−1)] (F1): x of this step, everything else of the step before."""
+        steps: Steps = getattr(self, j)
+        return steps[t] if j == "x" else steps[t - 1]
+
+    def over_time(self, name: str) -> Array:
+        """``"h"``, ``"s"``, a gate, or ``"z_k"``, for t = 1 … T, stacked: (T, B, H)."""
+        steps: Steps = self.z[name[2:]] if name.startswith("z_") else getattr(self, name)
+        return np.stack(np.broadcast_arrays(*steps[1:]), axis=-3)
+
+
+def turned(W: Array) -> Array:
+    """The transpose of a matrix, or of each of a stack."""
+    return np.swapaxes(W, -1, -2)
+
+
+def forward(
+    weights: Parameters,
+    x: Array,
+    h0: Array,
+    s0: Array,
+    *,
+    variant: Variant,
+    gates0: Mapping[str, Array] | None = None,
+    tap: Tap = untapped,
+) -> Trace:
+    """Run the cell over T steps.
+
+    Parameters
+    ----------
+    weights: arrays named and shaped as :func:`bptt_check.lstm.params.shapes` says.
+    x: inputs, (T, B, D). h0, s0: initial states, (B, H).
+    gates0: for FGR, the gates i, f, o of step 0, each (B, H); zero where not given.
+    tap: called as ``tap(name, t, value)`` with every intermediate h, s, g, i, f, o, z_k as it is computed; what it returns
+        is used from there on. Adding ε to one of them is the intervention that defines d□(t).
+
+    Returns
+    -------
+    Trace
+        with h and s (T+1 slots of (B, H)) and all intermediates.
+
+    Source: the post's cell after Lipton, arXiv:1506.00019; variants after Greff et al., arXiv:1503.04069.
+    """
+    input_activation = activation_named(variant.input_activation).function
+    output_activation = activation_named(variant.output_activation).function
+    before = {k: (gates0 or {}).get(k, np.zeros_like(s0)) for k in ("i", "f", "o")}
+    steps = {k: [before[k]] for k in ("i", "f", "o")}
+    z: dict[str, Steps] = {k: [_no_slot] for k in variant.blocks}
+    trace = Trace(variant, weights, [_no_slot, *np.moveaxis(x, -3, 0)], [h0], [s0], [_no_slot], **steps, z=z)
+    h, s = trace.h, trace.s
+
+    def preactivation(k: str, t: int) -> Array:
+        z_k = sum((trace.seen(j, t) @ turned(weights[f"W_{k}{j}"]) for j in variant.sees(k)), row(weights[f"b_{k}"]))
+        if k in variant.peepholed:                                       # o is computed after s, and sees s(t)
+            z_k = z_k + row(weights[f"p_{k}"]) * s[t if k == "o" else t - 1]
+        return z_k                                                        # (B, H)  F1, F2
+
+    def gate(k: str, t: int) -> Array:
+        if variant.gate(k) is Gate.OPEN:
+            return np.ones_like(s[t - 1])
+        if variant.gate(k) is Gate.COUPLED:                               # f = 1 − i, where 1 − σ(z) is σ(−z)
+            return tap("f", t, logistic(-z["i"][t]) - (trace.i[t] - logistic(z["i"][t])))
+        z[k].append(tap(f"z_{k}", t, preactivation(k, t)))                # (B, H)  F2
+        return tap(k, t, LOGISTIC.function(z[k][t]))
+
+    for t in range(1, trace.T + 1):
+        z["g"].append(tap("z_g", t, preactivation("g", t)))               # (B, H)  F2
+        trace.g.append(g := tap("g", t, input_activation(z["g"][t])))     # (B, H)  F3
+        trace.i.append(i := gate("i", t))                                 # (B, H)  F4
+        trace.f.append(f := gate("f", t))                                 # (B, H)  F5
+        s.append(tap("s", t, g * i + s[t - 1] * f))                       # (B, H)  F7
+        trace.o.append(o := gate("o", t))                                 # (B, H)  F6
+        h.append(tap("h", t, output_activation(s[t]) * o))                # (B, H)  F8
+    return trace
+
+
+def row(b: Array) -> Array:
+    """A vector of H, or a stack of them, as one row that every sequence of the batch shares."""
+    return b[..., None, :]
+
+
+_no_slot: Any = None

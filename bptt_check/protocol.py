@@ -1,0 +1,148 @@
+"""How a subject behaves when it is called: more than once, elsewhere, with its inputs watched.
+
+A backward pass can be right once and wrong twice. Each way that this happens is a finding of its own.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bptt_check.errors import SubjectError
+from bptt_check.results import Finding
+from bptt_check.subject import Array, Subject, copied, scalar
+
+REPEAT = 1e3  # in ulps: two runs at one point that differ by more are not the same function
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What calling the subject showed: its loss and gradient at the point, findings, and what it cost."""
+
+    loss: float
+    gradient: Mapping[str, Array]
+    findings: tuple[Finding, ...]
+    evaluations: int
+    gradients: int
+
+
+def observe(subject: Subject, *, eps: float) -> Observations:
+    """Call loss and gradient twice each, watching inputs, earlier results and the global random generators.
+
+    Raises
+    ------
+    SubjectError
+        Where the loss at the point is not finite, or a returned gradient is not one.
+    SubjectFailed
+        Where the subject's code raises.
+    """
+    findings: dict[str, Finding] = {}
+    states = _random_states()
+    loss = _watched_loss(subject, findings)
+    first_raw, first = _watched_gradient(subject, findings)
+    again = _watched_loss(subject, findings)
+    _, second = _watched_gradient(subject, findings)
+    if _random_states() != states:
+        note(
+            findings,
+            "global-random",
+            "the global random generator is used; give the code a generator of its own",
+            fault=False,
+        )
+    _restore(states)
+    if abs(again - loss) > REPEAT * eps * max(abs(loss), abs(again)):
+        note(findings, "random-loss", f"the loss differs when repeated at the same point: {loss:.9g}, then {again:.9g}")
+    _compare_repeats(first, second, eps, findings)
+    for name, array in first.items():
+        if not np.array_equal(np.asarray(first_raw[name]), array, equal_nan=True):
+            note(
+                findings,
+                "result-overwritten",
+                f"the gradient of {name} that was handed out changes with a later call; copy it",
+            )
+    return Observations(loss, first, tuple(findings.values()), 2, 2)
+
+
+def note(findings: dict[str, Finding], kind: str, message: str, *, fault: bool = True) -> None:
+    """Keep the first finding of each kind."""
+    findings.setdefault(kind, Finding(kind, message, fault=fault))
+
+
+def _watched_loss(subject: Subject, findings: dict[str, Finding]) -> float:
+    point = copied(subject.point)
+    value = scalar(subject.call(subject.loss_at, point, "the loss"))
+    if np.iscomplexobj(value):
+        raise SubjectError(f"the loss of {subject.name} is complex at a real point; return its real part")
+    _compare_inputs(subject, point, "the loss", findings)
+    if not np.isfinite(value):
+        raise SubjectError(f"the loss of {subject.name} is {value} at the point; choose a point where it is finite")
+    return float(value)
+
+
+def _watched_gradient(subject: Subject, findings: dict[str, Finding]) -> tuple[Mapping[str, Any], dict[str, Array]]:
+    point = copied(subject.point)
+    raw = subject.call(subject.gradient_at, point, "the gradient")
+    gradient = subject.checked_gradient(raw)
+    _compare_inputs(subject, point, "the gradient", findings)
+    for name, array in gradient.items():
+        if array.dtype.kind in "iu":
+            note(
+                findings, "integer-gradient", f"the gradient of {name} is made of integers ({array.dtype})", fault=False
+            )
+        elif (
+            name in subject.point
+            and array.dtype.itemsize < subject.point[name].dtype.itemsize
+            and array.dtype.kind == "f"
+        ):
+            note(
+                findings,
+                "lower-precision",
+                f"the gradient of {name} is {array.dtype} where {name} is {subject.point[name].dtype}",
+            )
+        if not np.isfinite(array).all():
+            where = [int(k) for k in np.argwhere(~np.isfinite(array))[0]]
+            note(findings, "not-finite", f"the gradient of {name} is not finite at {where}")
+    return raw, gradient
+
+
+def _compare_inputs(subject: Subject, point: Mapping[str, Array], what: str, findings: dict[str, Finding]) -> None:
+    for name, before in subject.point.items():
+        after = point.get(name)
+        if after is None or after.shape != before.shape or not np.array_equal(after, before):
+            note(findings, "changed-inputs", f"{what} changes its input {name}; work on a copy")
+
+
+def _compare_repeats(
+    first: Mapping[str, Array], second: Mapping[str, Array], eps: float, findings: dict[str, Finding]
+) -> None:
+    for name, a in first.items():
+        if name not in second:
+            note(findings, "random-gradient", f"the gradient of {name} is returned once and not the second time")
+            continue
+        b, scale = second[name].astype(float), float(np.abs(a).max(initial=0)) or 1.0
+        if np.abs(b - a).max(initial=0) <= REPEAT * eps * scale:
+            continue
+        if np.abs(b - 2 * a.astype(float)).max(initial=0) <= REPEAT * eps * scale:
+            note(
+                findings,
+                "accumulates",
+                f"the gradient of {name} doubles at the second call: it is added to and never cleared",
+            )
+        else:
+            note(findings, "random-gradient", f"the gradient of {name} differs when repeated at the same point")
+
+
+def _random_states() -> tuple[Any, ...]:
+    state: Any = np.random.get_state(legacy=True)  # noqa: NPY002
+    name, keys, *rest = state
+    return (name, keys.tobytes(), *rest, random.getstate())
+
+
+def _restore(states: tuple[Any, ...]) -> None:
+    name, keys, *rest, python = states
+    np.random.set_state((name, np.frombuffer(keys, dtype=np.uint32), *rest))  # noqa: NPY002
+    random.setstate(python)

@@ -1,0 +1,175 @@
+"""Which numerical derivative a subject gets, and why: complex step where it is proved safe, else Richardson.
+
+Proved safe means: the loss of a complex point is a complex number, nothing on the way raises or warns that an
+imaginary part is dropped, and its derivative along a random direction agrees with a difference quotient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bptt_check.differences import Central, ComplexStep, Method, Richardson
+from bptt_check.differences.estimate import Estimate
+from bptt_check.differences.evaluate import along
+from bptt_check.differences.noise import noise_of_values
+from bptt_check.errors import SubjectError, SubjectFailed
+from bptt_check.subject import Array, Point, Subject, scalar, total_size
+
+LONG_DOUBLE_SIZE = 20_000  # entries above which long double, which has no fast matrix product, costs too much
+AGREEMENT = (
+    1e-5  # share of its value by which a complex derivative may differ from a quotient beyond the latter's error
+)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A way to differentiate one subject: ``method`` on its loss at ``point``, which may be of a higher precision.
+
+    ``exact``: carries no truncation and no cancellation. ``noise``: absolute noise of the loss, for differences.
+    ``evaluations``: what the choice cost.
+    """
+
+    method: Method
+    point: Point
+    reason: str
+    exact: bool
+    eps: float
+    noise: float | None
+    evaluations: int
+
+    @property
+    def described(self) -> str:
+        """Method and precision, for people."""
+        kind = np.result_type(*self.point.values())
+        return f"{self.method.name} in {'long double' if kind == np.longdouble else kind.name}"
+
+
+def choose(
+    subject: Subject,
+    gradient: Mapping[str, Array],
+    *,
+    rng: np.random.Generator,
+    method: str = "auto",
+    long_double: bool = True,
+) -> Reference:
+    """The reference for ``subject``; ``method`` may force ``"complex"`` or ``"differences"``.
+
+    Raises
+    ------
+    SubjectError
+        Where ``method="complex"`` is asked for and the forward pass does not carry a complex step; says why.
+    """
+    blocks = subject.blocks
+    counter = _Counted(subject)
+    direction = _probe_direction(blocks, gradient, rng)
+    double = _as_type(blocks, np.float64)
+    why_not = ""
+    if method != "differences":
+        extended = long_double and _has_long_double() and total_size(blocks.values()) <= LONG_DOUBLE_SIZE
+        quotient: Estimate | None = None
+        for kind in ([np.longdouble] if extended else []) + [np.float64]:
+            candidate = _as_type(blocks, kind)
+            try:
+                value = counter.complex_along(candidate, direction)
+                quotient = quotient or along(Central(), counter.loss, double, direction)
+            except (SubjectFailed, SubjectError, TypeError, ValueError, FloatingPointError) as error:
+                why_not = _cause(error)
+                continue
+            off = abs(float(value) - float(quotient.value))
+            if off <= 10 * float(quotient.error) + AGREEMENT * abs(float(quotient.value)):
+                eps = float(np.finfo(kind).eps)
+                reason = "the forward pass carries it: it agrees with a difference quotient along a random direction"
+                return Reference(ComplexStep(), candidate, reason, True, eps, None, counter.evaluations)
+            why_not = f"along a random direction it gives {float(value):.6g}, a difference quotient {float(quotient.value):.6g}"
+        if method == "complex":
+            raise SubjectError(f"the forward pass of {subject.name} does not carry a complex step: {why_not}")
+    return _differences(subject, counter, direction, why_not or "differences were asked for", long_double)
+
+
+def _differences(subject: Subject, counter: _Counted, direction: Point, why_not: str, long_double: bool) -> Reference:
+    blocks = subject.blocks
+    best: Reference | None = None
+    kinds = ([np.longdouble] if long_double and _has_long_double() else []) + [np.float64]
+    for kind in kinds:
+        point = _as_type(blocks, kind)
+        try:
+            noise, size = counter.noise(point, direction)
+        except (SubjectFailed, SubjectError):
+            continue
+        eps = float(np.finfo(kind).eps)
+        reason = f"no complex step ({why_not}); loss {size:.3g} with measured noise {noise:.1e}"
+        candidate = Reference(Richardson(), point, reason, False, eps, noise, counter.evaluations)
+        if best is None or noise < best.noise / 4:  # type: ignore[operator]
+            best = candidate
+        if noise <= 100 * eps * max(size, 1e-300):
+            break
+    if best is None:
+        best = Reference(
+            Richardson(), _as_type(blocks, np.float64), f"no complex step ({why_not})", False, 2e-16, None, 0
+        )
+    return best
+
+
+class _Counted:
+    """A subject's loss with a count of its evaluations."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self.evaluations = 0
+
+    def loss(self, point: Point) -> Any:
+        self.evaluations += 1
+        value = scalar(self.subject.loss(point))
+        if not np.isfinite(value):
+            raise SubjectError(f"the loss of {self.subject.name} is {value} beside the point")
+        return value
+
+    def complex_along(self, point: Point, direction: Point) -> Any:
+        step = ComplexStep().step
+        value = self.loss({name: array + 1j * step * direction.get(name, 0) for name, array in point.items()})
+        if not isinstance(value, np.complexfloating):
+            raise SubjectError("the loss of a complex point is real: the imaginary part is dropped on the way")
+        return value.imag / step
+
+    def noise(self, point: Point, direction: Point) -> tuple[float, float]:
+        eps = np.finfo(np.result_type(*point.values())).eps
+        spacing = 50 * eps
+        values = [
+            self.loss({name: array + k * spacing * direction.get(name, 0) for name, array in point.items()})
+            for k in range(-4, 5)
+        ]
+        return noise_of_values(np.array(values)), abs(float(values[4]))
+
+
+def _as_type(blocks: Point, kind: Any) -> dict[str, Array]:
+    return {name: array.astype(kind) for name, array in blocks.items()}
+
+
+def _has_long_double() -> bool:
+    return bool(np.finfo(np.longdouble).eps < np.finfo(np.float64).eps)
+
+
+def _probe_direction(blocks: Point, gradient: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+    """A random direction in which each block counts about alike, no entry moving by more than its own size or 1."""
+    norms = {name: float(np.linalg.norm(gradient[name])) if name in gradient else 0.0 for name in blocks}
+    typical = max((norm for norm in norms.values() if np.isfinite(norm)), default=0.0) or 1.0
+    share = {
+        name: typical / norm if np.isfinite(norm) and norm > 1e-3 * typical else 1e3 for name, norm in norms.items()
+    }
+    largest = max(share.values())
+    return {
+        name: rng.choice([-1.0, 1.0], array.shape)
+        * rng.uniform(0.5, 1, array.shape)
+        * (share[name] / largest)
+        * np.maximum(np.abs(array.astype(float)), 0.1)
+        for name, array in blocks.items()
+    }
+
+
+def _cause(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    return f"{type(cause).__name__}: {cause}" if error.__cause__ else str(error)

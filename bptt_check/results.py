@@ -1,0 +1,162 @@
+"""What a check has found: verdicts, blocks, findings, results. Records only; nothing here computes a derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from bptt_check.errors import GradientDisagrees, GradientInconclusive
+
+
+class Verdict(Enum):
+    """The outcome of a comparison, with what to do about it."""
+
+    AGREES = "AGREES"
+    DISAGREES = "DISAGREES"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_RETURNED = "NOT_RETURNED"  # of a single block only
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def advice(self) -> str:
+        """One sentence that says what the reader of this outcome should do next."""
+        return _ADVICE[self]
+
+
+_ADVICE = {
+    Verdict.AGREES: "Nothing to do: an error as large as the stated resolution would have been seen.",
+    Verdict.DISAGREES: "The gradient is wrong here; start with the first equation named, at the latest time step.",
+    Verdict.INCONCLUSIVE: "Not proved right and not proved wrong; the findings say what would decide it.",
+    Verdict.NOT_RETURNED: "The backward pass hands out no such gradient; return it, or name it in optional=.",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something worth knowing beside the comparison itself.
+
+    ``kind`` is a stable, hyphenated name (``changed-inputs``, ``raised``, ``near-a-kink`` …); ``message`` is one
+    sentence for a person; ``detail`` may hold a traceback or numbers; ``fault`` says whether it alone makes the
+    backward pass wrong.
+    """
+
+    kind: str
+    message: str
+    detail: str = ""
+    fault: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """One named gradient compared with its reference derivative.
+
+    ``max_relative_error`` is max |analytic − reference| / scale over the compared entries, where an entry's scale is the
+    larger of |analytic| and |reference|, but at least the size at which the asked-for resolution can still be
+    seen there; ``index``, ``analytic`` and ``reference`` are those of that worst entry (``None`` where nothing was
+    compared entry by entry). ``resolution`` is the smallest relative error of one entry that would have been seen;
+    ``tolerance_ratio`` is the largest error in units of what rounding allows. ``by_step`` gives the largest relative
+    error at each time step t = 1 … T for blocks that have one. ``compared`` counts entries of ``size``.
+    """
+
+    name: str
+    verdict: Verdict
+    shape: tuple[int, ...]
+    equation: str | None = None
+    compared: int = 0
+    max_relative_error: float | None = None
+    tolerance_ratio: float | None = None
+    index: tuple[int, ...] | None = None
+    analytic: float | None = None
+    reference: float | None = None
+    resolution: float | None = None
+    by_step: tuple[float, ...] | None = None
+    note: str = ""
+
+    @property
+    def size(self) -> int:
+        """Number of entries of the block."""
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that :func:`bptt_check.check` has to say about one subject at one point."""
+
+    subject: str
+    verdict: Verdict
+    blocks: Mapping[str, Block]
+    findings: tuple[Finding, ...] = ()
+    method: str = ""
+    reason: str = ""
+    evaluations: int = 0
+    gradient_evaluations: int = 0
+    seconds: float = 0.0
+    miss_probability: float | None = None
+    miss_size: float | None = None
+    case: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def compared(self) -> int:
+        """Number of gradient entries that were compared, over all blocks."""
+        return sum(block.compared for block in self.blocks.values())
+
+    @property
+    def worst(self) -> Block | None:
+        """The block that is furthest from its reference in units of its tolerance, if any was compared."""
+        rated = [block for block in self.blocks.values() if block.tolerance_ratio is not None]
+        return max(rated, key=lambda block: block.tolerance_ratio or 0.0, default=None)
+
+    def raise_unless_agrees(self) -> None:
+        """Raise :class:`GradientDisagrees` or :class:`GradientInconclusive`, the whole table being the message."""
+        if self.verdict is Verdict.DISAGREES:
+            raise GradientDisagrees(f"\n{self}")
+        if self.verdict is not Verdict.AGREES:
+            raise GradientInconclusive(f"\n{self}")
+
+    def __str__(self) -> str:
+        return _table(self)
+
+
+def _figure(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}g}"
+
+
+def _table(result: Result, width: int = 100) -> str:
+    """The result as a table that fits a terminal of 100 columns."""
+    lines = [f"{result.verdict}  {result.subject}".rstrip()]
+    heading = (
+        f"  {'gradient':<14} {'verdict':<13} {'rel. error':>10} {'resolution':>10}  {'at':<14} analytic / reference"
+    )
+    lines.append(heading)
+    for block in result.blocks.values():
+        where = "" if block.index is None else "[" + ", ".join(map(str, block.index)) + "]"
+        values = "" if block.analytic is None else f"{block.analytic:.9g} / {_figure(block.reference, 9)}"
+        row = (
+            f"  {block.name:<14} {block.verdict!s:<13} {_figure(block.max_relative_error):>10} "
+            f"{_figure(block.resolution):>10}  {where:<14} {values}"
+        )
+        lines.append(row.rstrip())
+        if block.note:
+            lines.append(f"      {block.note}")
+    compared = f"  {result.compared} entries compared by {result.method or 'nothing'}"
+    if result.reason:
+        compared += f" ({result.reason})"
+    compared += f"; {result.evaluations} loss and {result.gradient_evaluations} gradient evaluations"
+    lines.append(compared)
+    if result.miss_probability is not None and result.miss_size is not None:
+        lines.append(
+            f"  chance that one entry off by {result.miss_size:.0e} of itself went unseen: {result.miss_probability:.1e}"
+        )
+    lines.extend(f"  finding: {finding}" for finding in result.findings)
+    if result.verdict is not Verdict.AGREES:
+        lines.append(f"  {result.verdict.advice}")
+    return "\n".join(lines)
