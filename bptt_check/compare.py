@@ -58,17 +58,30 @@ class Comparison:
         """Which entries disagree."""
         return np.asarray(self.difference > self.tolerance)
 
+    @property
+    def size(self) -> Array:
+        """The larger of |analytic| and |reference|."""
+        return np.maximum(np.where(np.isfinite(self.analytic), np.abs(self.analytic), 0), np.abs(self.reference))
+
+    def floor(self, resolution: float) -> Array:
+        """Size below which no method could show a relative error of ``resolution`` in an entry."""
+        return np.asarray((ROUNDING_SAFETY * self.rounding_floor + FLOOR_SAFETY * self.noise) / resolution)
+
+    def seen(self, resolution: float) -> Array:
+        """The smallest relative error that would have been seen in each entry; 0 for entries below their floor."""
+        size = self.size
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where((size >= self.floor(resolution)) & (size > 0), self.tolerance / size, 0.0)
+
 
 def judge(comparison: Comparison, *, resolution: float, equation: str | None = None, timed: bool = False) -> Block:
     """Verdict, worst entry and resolution of one block. ``resolution`` is the one asked for."""
     c = comparison
-    size = np.maximum(np.where(np.isfinite(c.analytic), np.abs(c.analytic), 0), np.abs(c.reference))
-    floor = (ROUNDING_SAFETY * c.rounding_floor + FLOOR_SAFETY * c.noise) / resolution
-    scale = np.maximum(size, floor)
+    scale = np.maximum(c.size, c.floor(resolution))
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(c.difference > 0, c.difference / scale, 0.0)
         ratio = np.where(c.difference > 0, c.difference / c.tolerance, 0.0)
-        seen = np.where((size >= floor) & (size > 0), c.tolerance / size, 0.0)
+    seen = c.seen(resolution)
     wrong = c.wrong
     undecided = bool((~np.isfinite(c.reference)).any() or (seen > resolution).any())
     ranking = np.where(wrong, relative, -1.0) if wrong.any() else relative
@@ -87,7 +100,7 @@ def judge(comparison: Comparison, *, resolution: float, equation: str | None = N
         index=None if worst is None else tuple(int(k) for k in np.unravel_index(int(c.entries[worst]), c.shape)),
         analytic=None if worst is None else float(c.analytic[worst]),
         reference=None if worst is None else float(c.reference[worst]),
-        resolution=_resolution(seen, c.tolerance, size),
+        resolution=_resolution(seen, c.tolerance, c.size),
         by_step=_by_step(relative, c) if timed else None,
         note=_how_many(wrong),
     )
@@ -112,11 +125,11 @@ def _how_many(wrong: Array) -> str:
     return f"{count} of {len(wrong)} entries disagree" if count else ""
 
 
-def overall(blocks: list[Block], *, optional: frozenset[str], undecided: bool, faulty: bool) -> Verdict:
+def overall(blocks: list[Block], *, optional: frozenset[str], faulty: bool) -> Verdict:
     """The verdict on the whole subject; zero compared is never AGREES."""
     verdicts = {b.verdict for b in blocks if not (b.verdict is Verdict.NOT_RETURNED and b.name in optional)}
     if faulty or Verdict.DISAGREES in verdicts:
         return Verdict.DISAGREES
-    if undecided or verdicts - {Verdict.AGREES} or not any(b.compared for b in blocks):
+    if verdicts - {Verdict.AGREES} or not any(b.compared for b in blocks):
         return Verdict.INCONCLUSIVE
     return Verdict.AGREES

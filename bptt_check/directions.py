@@ -8,7 +8,7 @@ the rest) and, where a whole block is zero, by the loss's sensitivity (a forgott
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import pi, sqrt
 from typing import Any
@@ -43,15 +43,6 @@ class Direction:
     v: Mapping[str, Array]
     predicted: float
     noise: float
-
-
-def draw(
-    gradient: Mapping[str, Array], rounding: Rounding, divisor: Mapping[str, Array], rng: np.random.Generator,
-    names: Iterable[str],
-) -> Direction:  # fmt: skip
-    """A direction over the blocks ``names``."""
-    v = {name: rng.standard_normal(gradient[name].shape) / divisor[name] for name in names}
-    return along(v, gradient, rounding)
 
 
 def along(v: Mapping[str, Array], gradient: Mapping[str, Array], rounding: Rounding) -> Direction:

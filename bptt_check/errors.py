@@ -37,3 +37,15 @@ class ReportError(BpttCheckError, OSError):
 
 class MissingExtra(BpttCheckError, ImportError):
     """An optional library is needed and not installed; the message names the extra that brings it."""
+
+
+class SubjectWarning(UserWarning):
+    """What a form saw its subject's code do, issued as ``warnings.warn(SubjectWarning(kind, message))``.
+
+    Heard where a check watches the code, and a finding there; silent everywhere else. ``kind`` as in a finding.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(kind, message)
+        self.kind = kind
+        self.message = message

@@ -5,16 +5,18 @@ A backward pass can be right once and wrong twice. Each way that this happens is
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bptt_check.errors import SubjectError
+from bptt_check.errors import SubjectError, SubjectWarning
+from bptt_check.manners import look_at_gradient, look_at_loss, note
+from bptt_check.points import Array, copied, scalar
 from bptt_check.results import Finding
-from bptt_check.subject import Array, Subject, copied, scalar
+from bptt_check.subject import Subject
+from bptt_check.watch import random_states, undisturbed
 
 REPEAT = 1e3  # in ulps: two runs at one point that differ by more are not the same function
 
@@ -41,19 +43,22 @@ def observe(subject: Subject, *, eps: float) -> Observations:
         Where the subject's code raises.
     """
     findings: dict[str, Finding] = {}
-    states = _random_states()
-    loss = _watched_loss(subject, findings)
-    first_raw, first = _watched_gradient(subject, findings)
-    again = _watched_loss(subject, findings)
-    _, second = _watched_gradient(subject, findings)
-    if _random_states() != states:
-        note(
-            findings,
-            "global-random",
-            "the global random generator is used; give the code a generator of its own",
-            fault=False,
-        )
-    _restore(states)
+    heard: list[SubjectWarning] = []
+    with undisturbed() as printed:
+        states = random_states()
+        loss = _watched_loss(subject, findings, heard)
+        first_raw, first = _watched_gradient(subject, findings, heard)
+        again = _watched_loss(subject, findings, heard)
+        _, second = _watched_gradient(subject, findings, heard)
+        draws = random_states() != states
+    if draws:
+        message = "the global random generator is used; give the code a generator of its own"
+        note(findings, "global-random", message, fault=False)
+    if printed.count:
+        message = f"the code prints: {printed.count} characters in four calls"
+        note(findings, "prints", message, fault=False, detail=printed.text)
+    for warning in heard:
+        note(findings, warning.kind, warning.message, fault=False)
     if abs(again - loss) > REPEAT * eps * max(abs(loss), abs(again)):
         note(findings, "random-loss", f"the loss differs when repeated at the same point: {loss:.9g}, then {again:.9g}")
     _compare_repeats(first, second, eps, findings)
@@ -67,45 +72,27 @@ def observe(subject: Subject, *, eps: float) -> Observations:
     return Observations(loss, first, tuple(findings.values()), 2, 2)
 
 
-def note(findings: dict[str, Finding], kind: str, message: str, *, fault: bool = True) -> None:
-    """Keep the first finding of each kind."""
-    findings.setdefault(kind, Finding(kind, message, fault=fault))
-
-
-def _watched_loss(subject: Subject, findings: dict[str, Finding]) -> float:
+def _watched_loss(subject: Subject, findings: dict[str, Finding], heard: list[SubjectWarning]) -> float:
     point = copied(subject.point)
-    value = scalar(subject.call(subject.loss_at, point, "the loss"))
+    raw = subject.call(subject.loss_at, point, "the loss", heard)
+    value = scalar(raw)
     if np.iscomplexobj(value):
         raise SubjectError(f"the loss of {subject.name} is complex at a real point; return its real part")
     _compare_inputs(subject, point, "the loss", findings)
     if not np.isfinite(value):
         raise SubjectError(f"the loss of {subject.name} is {value} at the point; choose a point where it is finite")
+    look_at_loss(subject, raw, value, findings)
     return float(value)
 
 
-def _watched_gradient(subject: Subject, findings: dict[str, Finding]) -> tuple[Mapping[str, Any], dict[str, Array]]:
+def _watched_gradient(
+    subject: Subject, findings: dict[str, Finding], heard: list[SubjectWarning]
+) -> tuple[Mapping[str, Any], dict[str, Array]]:
     point = copied(subject.point)
-    raw = subject.call(subject.gradient_at, point, "the gradient")
+    raw = subject.call(subject.gradient_at, point, "the gradient", heard)
     gradient = subject.checked_gradient(raw)
     _compare_inputs(subject, point, "the gradient", findings)
-    for name, array in gradient.items():
-        if array.dtype.kind in "iu":
-            note(
-                findings, "integer-gradient", f"the gradient of {name} is made of integers ({array.dtype})", fault=False
-            )
-        elif (
-            name in subject.point
-            and array.dtype.itemsize < subject.point[name].dtype.itemsize
-            and array.dtype.kind == "f"
-        ):
-            note(
-                findings,
-                "lower-precision",
-                f"the gradient of {name} is {array.dtype} where {name} is {subject.point[name].dtype}",
-            )
-        if not np.isfinite(array).all():
-            where = [int(k) for k in np.argwhere(~np.isfinite(array))[0]]
-            note(findings, "not-finite", f"the gradient of {name} is not finite at {where}")
+    look_at_gradient(subject, raw, gradient, point, findings)
     return raw, gradient
 
 
@@ -134,15 +121,3 @@ def _compare_repeats(
             )
         else:
             note(findings, "random-gradient", f"the gradient of {name} differs when repeated at the same point")
-
-
-def _random_states() -> tuple[Any, ...]:
-    state: Any = np.random.get_state(legacy=True)  # noqa: NPY002
-    name, keys, *rest = state
-    return (name, keys.tobytes(), *rest, random.getstate())
-
-
-def _restore(states: tuple[Any, ...]) -> None:
-    name, keys, *rest, python = states
-    np.random.set_state((name, np.frombuffer(keys, dtype=np.uint32), *rest))  # noqa: NPY002
-    random.setstate(python)

@@ -7,7 +7,7 @@ imaginary part is dropped, and its derivative along a random direction agrees wi
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along
 from bptt_check.differences.noise import noise_of_values
 from bptt_check.errors import SubjectError, SubjectFailed
-from bptt_check.subject import Array, Point, Subject, scalar, total_size
+from bptt_check.points import scalar, total_size
+from bptt_check.subject import Array, Point, Subject
 
 LONG_DOUBLE_SIZE = 20_000  # entries above which long double, which has no fast matrix product, costs too much
 AGREEMENT = (
@@ -40,6 +41,11 @@ class Reference:
     eps: float
     noise: float | None
     evaluations: int
+
+    def at(self, point: Point) -> Reference:
+        """The same method at another point."""
+        kind = np.result_type(*self.point.values())
+        return replace(self, point=_as_type(point, kind))
 
     @property
     def described(self) -> str:

@@ -29,7 +29,7 @@ NOISE_CAP = 64  # ulps of the largest sensitivity that noise may account for
 class Rounding:
     """The rounding level of each entry, by block, one standard unit of it; compare.py multiplies it by a safety factor.
 
-    ``level`` holds conditioning + noise + floor, ``floor`` the floor alone, both shaped as the block. ``moved`` keeps
+    ``level`` holds conditioning + noise + floor, ``floor`` the last two alone, both shaped as the block. ``moved`` keeps
     (point, gradient, width in ulps) of each run, for use along directions. ``gradients`` counts gradient evaluations.
     """
 
@@ -67,9 +67,9 @@ def measure(
     level, floor = {}, {}
     for name, a in at_point.items():
         size = np.abs(a.astype(float))
-        floor[name] = np.full(a.shape, eps * size.max(initial=0.0))
-        cap = NOISE_CAP * eps * sensitivity[name]
-        level[name] = wide[name] + np.minimum(near[name], cap) + eps * size + floor[name]
+        noise = np.minimum(near[name], NOISE_CAP * eps * sensitivity[name])
+        floor[name] = noise + eps * size.max(initial=0.0)
+        level[name] = wide[name] + eps * size + floor[name]
     return Rounding(eps, level, floor, sensitivity, wide_runs + near_runs)
 
 

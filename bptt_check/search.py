@@ -47,7 +47,7 @@ def locate(
         if not disagrees(group):
             continue
         if len(group) == 1:
-            found.append(int(group[0]))
+            found += [int(group[0])] if is_wrong(int(group[0])) else []
             continue
         middle = len(group) // 2
         groups += [group[middle:], group[:middle]]

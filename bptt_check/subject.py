@@ -1,8 +1,9 @@
 """A Subject is the thing under test; from here on nothing knows in which form it came.
 
-It is a *point* (named arrays), a loss of them, a hand-derived gradient of them, and, where it has them, *interventions*:
-arrays of zeros that are added to an intermediate at every time step. An intervention is a block of the point like any
-other, and its gradient is d□(t), so that every method, direction and search serves intermediates too.
+It is a *point* (named arrays), a loss of them, a hand-derived gradient of them, and, where it has them,
+*interventions*: arrays of zeros that are added to an intermediate at every time step. An intervention is a block of
+the point like any other, and its gradient is d□(t), so that every method, direction and search serves intermediates
+too.
 
 User code is only ever called through :meth:`Subject.loss` and :meth:`Subject.gradient`, which hand it copies.
 """
@@ -10,16 +11,21 @@ User code is only ever called through :meth:`Subject.loss` and :meth:`Subject.gr
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bptt_check.errors import BpttCheckError, SubjectError, SubjectFailed
+from bptt_check.errors import BpttCheckError, SubjectFailed, SubjectWarning
+from bptt_check.points import checked_gradient, checked_point
+from bptt_check.points import copied as copied
+from bptt_check.points import scalar as scalar
+from bptt_check.points import total_size as total_size
 
 if TYPE_CHECKING:
     from bptt_check.forms.cell import Cell
+    from bptt_check.forms.layout import Layout
     from bptt_check.lstm.losses import Loss
     from bptt_check.lstm.variants import Variant
 
@@ -43,6 +49,10 @@ class Subject:
     stacked: the loss carries leading axes of perturbed copies.
     case: how to make this subject again, plain data for reports.
     kink_distance: distance of the nearest kink at this point, where known.
+    precision: the type that the loss is computed in whatever the point's type is, such as ``"float32"`` for compiled
+        code; ``None`` where it follows the point.
+    gradient_noise: absolute rounding of each gradient entry that the form itself brings, by name, beyond what the
+        subject's arithmetic explains.
     """
 
     name: str
@@ -55,6 +65,8 @@ class Subject:
     stacked: bool = False
     case: Mapping[str, Any] = field(default_factory=dict)
     kink_distance: float | None = None
+    precision: str | None = None
+    gradient_noise: Point = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "point", checked_point(self.point))
@@ -89,57 +101,38 @@ class Subject:
         """
         return self.checked_gradient(self.call(self.gradient_at, copied(point), "the gradient"))
 
-    def call(self, function: Callable[[Any], Any], argument: Any, what: str) -> Any:
-        """Call the subject's own code; what it raises comes out as :class:`SubjectFailed`."""
+    def call(
+        self, function: Callable[[Any], Any], argument: Any, what: str, heard: list[SubjectWarning] | None = None
+    ) -> Any:
+        """Call the subject's own code; what it raises, or an attempt to exit, comes out as :class:`SubjectFailed`.
+
+        What its form has to say about it is added to ``heard``, where given.
+        """
         try:
-            with np.errstate(all="ignore"), warnings.catch_warnings():
+            with np.errstate(all="ignore"), warnings.catch_warnings(record=heard is not None) as caught:
                 warnings.simplefilter("error", np.exceptions.ComplexWarning)
-                return function(argument)
+                warnings.simplefilter("ignore" if heard is None else "always", SubjectWarning)
+                returned = function(argument)
+            if heard is not None:
+                heard.extend(w.message for w in caught or () if isinstance(w.message, SubjectWarning))
+            return returned
         except BpttCheckError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise SubjectFailed(f"{what} of {self.name} raised {type(error).__name__}: {error}") from error
 
     def checked_gradient(self, returned: Any) -> dict[str, Array]:
         """What a backward pass returned, as arrays of the right names and shapes; refused by name where it is not."""
-        if not isinstance(returned, Mapping):
-            raise SubjectError(
-                f"the gradient of {self.name} must be a dict {{name: array}}, one entry a name of the point; "
-                f"it is a {type(returned).__name__}"
-            )
-        blocks = self.blocks
-        unknown = [str(name) for name in returned if name not in blocks]
-        if unknown:
-            raise SubjectError(
-                f"the gradient of {self.name} names {', '.join(unknown)}, which the point lacks; it has {', '.join(blocks)}"
-            )
-        gradients = {}
-        for name, value in returned.items():
-            if value is None:
-                continue
-            try:
-                array = np.array(value)
-            except ValueError as error:
-                raise SubjectError(f"the gradient of {name} is not an array: {error}") from error
-            if array.dtype.kind not in "fiuc":
-                raise SubjectError(f"the gradient of {name} has dtype {array.dtype}; it must be an array of floats")
-            if array.dtype.kind == "c":
-                raise SubjectError(f"the gradient of {name} is complex at a real point; return its real part")
-            if array.shape != blocks[name].shape:
-                raise SubjectError(
-                    f"the gradient of {name} has shape {array.shape}, but {name} has shape {blocks[name].shape}; "
-                    "it is compared as it is, never broadcast or transposed"
-                )
-            gradients[name] = array
-        return gradients
+        return checked_gradient(returned, self.blocks, self.name)
 
     @classmethod
     def from_functions(
         cls,
-        loss: Callable[[Point], Any],
-        gradient: Callable[[Point], Mapping[str, Any]],
-        point: Point,
+        loss: Callable[[Any], Any],
+        gradient: Callable[[Any], Any],
+        point: Any,
         *,
+        layout: Layout | None = None,
         name: str | None = None,
     ) -> Subject:
         """A loss and its hand-derived gradient, as two functions of named arrays.
@@ -148,12 +141,14 @@ class Subject:
         ----------
         loss: loss(point) -> float.
         gradient: gradient(point) -> {name: array of the shape of point[name]}.
-        point: {name: array}; any NumPy float type, all values finite.
+        point: {name: array}; any NumPy float type, all values finite. Dicts and lists may be nested: the functions get
+            that form, reports say ``layers[0].W``.
+        layout: what is transposed, packed or otherwise named; see :mod:`bptt_check.forms.layout`.
 
         Raises
         ------
         SubjectError
-            Where the point is empty, not numeric, or not finite.
+            Where the point is empty, not numeric, or not finite, and for a layout that does not fit it.
 
         >>> import numpy as np
         >>> from bptt_check import check
@@ -162,29 +157,45 @@ class Subject:
         >>> check(subject).verdict.value
         'AGREES'
         """
-        return cls(name or _named(loss), point, loss, gradient)
+        from bptt_check.forms.functions import subject_of_functions
+
+        return subject_of_functions(loss, gradient, point, layout=layout, name=name)
+
+    @classmethod
+    def from_value_and_gradient(
+        cls, function: Callable[[Any], Any], point: Any, *, layout: Layout | None = None, name: str | None = None
+    ) -> Subject:
+        """Loss and gradient computed together: function(point) -> (loss, {name: array}). As :meth:`from_functions`.
+
+        >>> import numpy as np
+        >>> from bptt_check import check
+        >>> def both(layers):
+        ...     V, W = layers[0]["W"], layers[1]["W"]
+        ...     return (np.tanh(V) * W).sum(), [{"W": (1 - np.tanh(V) ** 2) * W}, {"W": np.tanh(V)}]
+        >>> layers = [{"W": np.array([0.5, -1.0])}, {"W": np.array([2.0, 0.25])}]
+        >>> list(check(Subject.from_value_and_gradient(both, layers)).blocks)
+        ['[0].W', '[1].W']
+        """
+        from bptt_check.forms.functions import subject_of_value_and_gradient
+
+        return subject_of_value_and_gradient(function, point, layout=layout, name=name)
 
     @classmethod
     def from_forward_backward(
         cls,
-        forward: Callable[[Point], tuple[Any, Any]],
-        backward: Callable[[Any], Mapping[str, Any]],
-        point: Point,
+        forward: Callable[[Any], tuple[Any, Any]],
+        backward: Callable[[Any], Any],
+        point: Any,
         *,
+        layout: Layout | None = None,
         name: str | None = None,
     ) -> Subject:
-        """A forward pass that returns ``(loss, cache)`` and a backward pass of that cache.
+        """A forward pass that returns (loss, cache) and a backward pass of that cache. As :meth:`from_functions`.
 
         Parameters
         ----------
         forward: forward(point) -> (loss, cache).
         backward: backward(cache) -> {name: array of the shape of point[name]}.
-        point: {name: array}; any NumPy float type, all values finite.
-
-        Raises
-        ------
-        SubjectError
-            Where the point is empty, not numeric, or not finite.
 
         >>> import numpy as np
         >>> from bptt_check import check
@@ -195,14 +206,122 @@ class Subject:
         >>> check(subject).verdict.value
         'AGREES'
         """
+        from bptt_check.forms.functions import subject_of_forward_backward
 
-        def loss_at(p: Point) -> Any:
-            return loss_and_cache(forward(p))[0]
+        return subject_of_forward_backward(forward, backward, point, layout=layout, name=name)
 
-        def gradient_at(p: Point) -> Mapping[str, Any]:
-            return backward(loss_and_cache(forward(p))[1])
+    @classmethod
+    def from_vjp(
+        cls,
+        forward: Callable[[Any], tuple[Any, Any]],
+        backward: Callable[[Any, Any], Any],
+        point: Any,
+        *,
+        loss: str = "mixed",
+        rng: int | np.random.Generator = 0,
+        layout: Layout | None = None,
+        name: str | None = None,
+    ) -> Subject:
+        """A layer without a loss; the harness brings a random one that touches every output. As :meth:`from_functions`.
 
-        return cls(name or _named(forward), point, loss_at, gradient_at, pair=(forward, backward))
+        Parameters
+        ----------
+        forward: forward(point) -> (outputs, cache); outputs an array, or a dict or list of arrays.
+        backward: backward(cache, cotangents) -> {name: array}; the cotangents, ∂L/∂outputs, have the outputs' form.
+        loss: ``"linear"``, ``"quadratic"`` or ``"mixed"``, the sum of both; see :mod:`bptt_check.forms.vjp`.
+        rng: seed or generator of the loss's weights.
+
+        >>> import numpy as np
+        >>> from bptt_check import check
+        >>> def forward(p):
+        ...     y = p["x"] @ p["W"].T
+        ...     return y, (p["x"], p["W"])
+        >>> def backward(cache, dy):
+        ...     x, W = cache
+        ...     return {"x": dy @ W, "W": dy.T @ x}
+        >>> point = {"x": np.array([[1.0, 2.0], [0.5, -1.0]]), "W": np.array([[3.0, -0.5]])}
+        >>> check(Subject.from_vjp(forward, backward, point)).verdict.value
+        'AGREES'
+        """
+        from bptt_check.forms.vjp import subject_of_vjp
+
+        return subject_of_vjp(forward, backward, point, loss=loss, rng=rng, layout=layout, name=name)
+
+    @classmethod
+    def from_object(
+        cls,
+        make: Callable[[], Any],
+        run: Callable[[Any], Any],
+        *,
+        parameters: Mapping[str, Any],
+        gradients: Mapping[str, Any],
+        layout: Layout | None = None,
+        name: str | None = None,
+    ) -> Subject:
+        """An object with state that keeps parameters and gradients; every call gets a fresh one.
+
+        Parameters
+        ----------
+        make: make() -> a fresh object; the point is read from the first.
+        run: run(obj) -> loss, leaving gradients in obj.
+        parameters, gradients: {name: where}; where is a path such as ``"layers[0].W"`` or ``"params['W']"``, a tuple of
+            keys, or a pair (get, set); see :mod:`bptt_check.forms.places`. Of a gradient, get alone will do.
+
+        Raises
+        ------
+        SubjectError
+            Where a place does not exist, or make returns one object twice. SubjectFailed where make raises.
+
+        >>> import numpy as np
+        >>> from bptt_check import check
+        >>> class Square:
+        ...     def __init__(self):
+        ...         self.w, self.dw = np.array([1.0, -2.0]), np.zeros(2)
+        ...     def train(self):
+        ...         self.dw += 2 * self.w
+        ...         return (self.w**2).sum()
+        >>> subject = Subject.from_object(Square, Square.train, parameters={"w": "w"}, gradients={"w": "dw"})
+        >>> check(subject).verdict.value
+        'AGREES'
+        """
+        from bptt_check.forms.objects import subject_of_object
+
+        return subject_of_object(make, run, parameters=parameters, gradients=gradients, layout=layout, name=name)
+
+    @classmethod
+    def from_update(
+        cls,
+        make: Callable[[], Any],
+        step: Callable[[Any], Any],
+        *,
+        parameters: Mapping[str, Any],
+        learning_rate: Any,
+        name: str | None = None,
+    ) -> Subject:
+        """An object that updates its weights itself, w ← w − lr·gradient, and hands out no gradient.
+
+        Parameters
+        ----------
+        make, parameters: as for :meth:`from_object`.
+        step: step(obj) -> the loss before the update that it makes.
+        learning_rate: the lr of the update, or better its place in the object, such as ``"lr"``: the harness then sets
+            a large one. (before − after)/lr carries a rounding of eps·abs(w)/lr, so a small lr hides small gradients.
+
+        >>> import numpy as np
+        >>> from bptt_check import check
+        >>> class Square:
+        ...     def __init__(self):
+        ...         self.w, self.lr = np.array([1.0, -2.0]), 0.01
+        ...     def train(self):
+        ...         loss = (self.w**2).sum()
+        ...         self.w -= self.lr * 2 * self.w
+        ...         return loss
+        >>> check(Subject.from_update(Square, Square.train, parameters={"w": "w"}, learning_rate="lr")).verdict.value
+        'AGREES'
+        """
+        from bptt_check.forms.objects import subject_of_update
+
+        return subject_of_update(make, step, parameters=parameters, learning_rate=learning_rate, name=name)
 
     @classmethod
     def from_cell(
@@ -224,8 +343,8 @@ class Subject:
         ----------
         cell: an object with ``state``, ``parameters``, ``forward`` and ``backward``, or its class.
         T, B, D, H: steps, sequences, inputs, memory cells; each at least 1.
-        loss: a name of :data:`bptt_check.lstm.losses.LOSS_NAMES`, or a :class:`~bptt_check.lstm.losses.Loss`; it sees the
-            first state over all steps, (T, B, H).
+        loss: a name of :data:`bptt_check.lstm.losses.LOSS_NAMES`, or a :class:`~bptt_check.lstm.losses.Loss`; it sees
+            the first state over all steps, (T, B, H).
         rng: seed or generator of the weights, inputs, states and targets.
         point: arrays that replace those drawn, by name.
 
@@ -256,78 +375,10 @@ class Subject:
 
         Parameters
         ----------
-        variant: a name such as ``"post"`` or ``"NP"`` (the common LSTM), or a record of :mod:`bptt_check.lstm.variants`.
+        variant: a name such as ``"post"`` or ``"NP"`` (the common LSTM), or one of :mod:`bptt_check.lstm.variants`.
         T, B, D, H, loss, rng: as for :meth:`from_cell`.
         point: arrays that replace those drawn, by name. targets: y, (T, B, H), in place of drawn ones.
         """
         from bptt_check.forms.builtin import subject_of_variant
 
         return subject_of_variant(variant, T=T, B=B, D=D, H=H, loss=loss, rng=rng, replaced=point, targets=targets)
-
-
-def checked_point(point: Any) -> dict[str, Array]:
-    """The point as read-only float arrays by name.
-
-    Raises
-    ------
-    SubjectError
-        Where it is empty, not a mapping, not numeric, or not finite; the array is named.
-    """
-    if not isinstance(point, Mapping):
-        raise SubjectError(f"point must be a dict {{name: array}}; it is a {type(point).__name__}")
-    arrays: dict[str, Array] = {}
-    for name, value in point.items():
-        if not isinstance(name, str):
-            raise SubjectError(f"names in the point must be strings; {name!r} is a {type(name).__name__}")
-        if isinstance(value, np.ma.MaskedArray):
-            raise SubjectError(f"point[{name!r}] is a masked array; hand over plain values, such as value.filled(0.0)")
-        try:
-            array = np.array(value)
-        except ValueError as error:
-            raise SubjectError(f"point[{name!r}] is not an array: {error}") from error
-        if array.dtype.kind in "iu":
-            raise SubjectError(
-                f"point[{name!r}] holds integers ({array.dtype}); a derivative needs floats: .astype(float)"
-            )
-        if array.dtype.kind != "f":
-            raise SubjectError(f"point[{name!r}] has dtype {array.dtype}; it must be an array of real floats")
-        if not np.isfinite(array).all():
-            where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-            raise SubjectError(
-                f"point[{name!r}] is not finite at {list(where)} ({array[where]}); choose a finite point"
-            )
-        array.setflags(write=False)
-        arrays[name] = array
-    if not sum(array.size for array in arrays.values()):
-        raise SubjectError("the point is empty: there is nothing to take a derivative with respect to")
-    return arrays
-
-
-def copied(point: Point) -> dict[str, Array]:
-    """Writable copies of all arrays."""
-    return {name: np.array(array) for name, array in point.items()}
-
-
-def scalar(value: Any) -> Any:
-    """A loss as one NumPy scalar. Raises ``SubjectError`` for anything that is not one number."""
-    array = np.asarray(value)
-    if array.size != 1 or array.dtype.kind not in "fciub":
-        what = f"an array of shape {array.shape}" if array.dtype.kind in "fciub" else f"a {type(value).__name__}"
-        raise SubjectError(f"the loss must be one number; it is {what}")
-    return array.reshape(())[()]
-
-
-def loss_and_cache(returned: Any) -> tuple[Any, Any]:
-    """What a forward pass returned, taken apart. Raises ``SubjectError`` where it is not a pair."""
-    if not isinstance(returned, tuple) or len(returned) != 2:
-        raise SubjectError(f"forward must return (loss, cache); it returned a {type(returned).__name__}")
-    return returned
-
-
-def total_size(arrays: Iterable[Array]) -> int:
-    """Number of entries of all arrays."""
-    return sum(array.size for array in arrays)
-
-
-def _named(function: Callable[..., Any]) -> str:
-    return str(getattr(function, "__name__", type(function).__name__))

@@ -9,7 +9,7 @@ It stores no state between calls.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,6 +37,17 @@ class Estimate:
     def error(self) -> Array:
         """Round-off and truncation together."""
         return np.asarray(self.roundoff + self.truncation)
+
+
+def chosen(which: Array, one: Estimate, other: Estimate) -> Estimate:
+    """Entry by entry ``one`` where ``which`` holds and ``other`` elsewhere."""
+    return replace(
+        other,
+        value=np.where(which, one.value, other.value),
+        roundoff=np.where(which, one.roundoff, other.roundoff),
+        truncation=np.where(which, one.truncation, other.truncation),
+        step=np.where(which, one.step, other.step),
+    )
 
 
 class Method(Protocol):

@@ -32,12 +32,14 @@ def partials(
     """∂F/∂(block ``name``), entry by entry, by ``method``.
 
     ``entries`` are flat indices, all of them where not given; the estimate has one value per entry, in that order.
-    ``scale`` is the length of each entry; where not given, the larger of its size and 1.
+    ``scale`` is the length over which the function is expected to change; where not given, the size of the block's
+    largest entry, and 1 for a block of zeros.
     """
     block = np.asarray(point[name])
     flat = np.arange(block.size) if entries is None else np.asarray(entries)
     values = block.reshape(-1)[flat]
-    length = np.maximum(np.abs(values), 1) if scale is None else np.broadcast_to(scale, flat.shape).astype(values.dtype)
+    largest = np.abs(block).max(initial=0) or 1.0
+    length = np.broadcast_to(largest if scale is None else scale, flat.shape).astype(values.dtype)
 
     def evaluate(offsets: Array) -> Array:
         rows = np.broadcast_to(flat, offsets.shape).reshape(-1)

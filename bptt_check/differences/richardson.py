@@ -3,17 +3,25 @@
 The tableau T[k, j] = T[k, j−1] + (T[k, j−1] − T[k−1, j−1]) / (4^j − 1), over steps halved from row to row, gives an error
 estimate at each place: what the last extrapolation changed, and the noise it amplified. The place with the least
 sum is taken, entry by entry (Richardson 1911; Ridders 1982 for the choice).
+
+A tableau can be fooled as a whole: where every step jumps over the place that matters it converges, to something else.
+Two guards, plain central differences at far smaller steps, contradict it then, and where they do one of them is taken.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from bptt_check.differences.estimate import Array, Estimate, Plan, derivative, noise_of
+from bptt_check.differences.estimate import Array, Estimate, Plan, chosen, derivative, noise_of
+
+GUARDS = (2.0**-12, 2.0**-16)  # steps of the guards, as shares of the widest
+SLACK = 4.0  # how much slower than in theory a column may converge and still be believed
+HONEST = 3.0  # factor on the error estimate that brings the share of true errors inside above 99.9 %
+CONTRADICTED = 10.0  # discrepancy, in units of both error estimates, at which a guard is believed
 
 
 @dataclass(frozen=True)
@@ -41,34 +49,45 @@ class Richardson:
 
     def plan(self, scale: Array, noise: Array | float | None) -> Plan:
         """See :class:`~bptt_check.differences.estimate.Method`."""
-        steps = np.stack([np.asarray(scale) * (self.widest / 2**k) for k in range(self.levels)])
+        shares = [*(0.5**k for k in range(self.levels)), *GUARDS]
+        steps = np.stack([np.asarray(scale) * (self.widest * share) for share in shares])
         values = yield np.concatenate([-steps, steps])
         steps = steps.reshape(steps.shape + (1,) * (values.ndim - steps.ndim))  # for a function that returns arrays
         noise = noise_of(values, noise)
-        tableau = (values[self.levels :] - values[: self.levels]) / (2 * steps)
-        roundoff = noise / steps
-        best = Estimate(
-            tableau[0], roundoff[0], np.full_like(roundoff[0], np.inf), steps[0], 2 * self.levels, self.name
-        )
-        for j in range(1, self.levels):
-            weight = 1 / (4.0**j - 1)
-            change = tableau[1:] - tableau[:-1]
-            refined = tableau[1:] + change * weight
-            amplified = roundoff[1:] * (1 + weight) + roundoff[:-1] * weight
-            truncation = np.maximum(np.abs(refined - tableau[1:]), np.abs(refined - tableau[:-1]) * weight)
-            for k in range(len(refined)):
-                best = _better(best, refined[k], amplified[k], truncation[k], steps[k + j])
-            tableau, roundoff = refined, amplified
-        return best
+        quotients = (values[len(steps) :] - values[: len(steps)]) / (2 * steps)
+        noises = noise / steps
+        unknown = np.full_like(quotients[0], np.inf)
+        start = Estimate(quotients[0], noises[0], unknown, steps[0], 2 * len(steps), self.name)
+        best = _extrapolated(start, quotients[: self.levels], noises[: self.levels], steps)
+        drift = np.abs(quotients[-2] - quotients[-1])
+        fine = replace(start, value=quotients[-2], roundoff=noises[-2], truncation=drift, step=steps[-2])
+        finest = replace(start, value=quotients[-1], roundoff=noises[-1], truncation=0 * drift, step=steps[-1])
+        trusted = _unless_contradicted(_unless_contradicted(best, fine), finest)
+        return replace(trusted, roundoff=HONEST * trusted.roundoff, truncation=HONEST * trusted.truncation)
 
 
-def _better(best: Estimate, value: Array, roundoff: Array, truncation: Array, step: Array) -> Estimate:
-    wins = roundoff + truncation < best.error
-    return Estimate(
-        np.where(wins, value, best.value),
-        np.where(wins, roundoff, best.roundoff),
-        np.where(wins, truncation, best.truncation),
-        np.where(wins, step, best.step),
-        best.evaluations,
-        best.method,
-    )
+def _extrapolated(best: Estimate, tableau: Array, roundoff: Array, steps: Array) -> Estimate:
+    """The place of the tableau with the least error estimate, entry by entry."""
+    for j in range(1, len(tableau)):
+        weight = 1 / (4.0**j - 1)
+        change = tableau[1:] - tableau[:-1]
+        refined = tableau[1:] + change * weight
+        roundoff = roundoff[1:] * (1 + weight) + roundoff[:-1] * weight
+        truncation = np.abs(change) * np.where(_converging(np.abs(change), 4.0**j), weight, 1.0)
+        for k in range(len(refined)):
+            step = np.broadcast_to(steps[k + j], refined[k].shape)
+            place = replace(best, value=refined[k], roundoff=roundoff[k], truncation=truncation[k], step=step)
+            best = chosen(place.error < best.error, place, best)
+        tableau = refined
+    return best
+
+
+def _converging(change: Array, rate: float) -> Array:
+    """Where a column shrinks from row to row at about the rate that theory says; only there does it earn trust."""
+    earlier = np.concatenate([np.zeros_like(change[:1]), change[:-1]])
+    return np.asarray(change <= SLACK * earlier / rate)
+
+
+def _unless_contradicted(estimate: Estimate, guard: Estimate) -> Estimate:
+    off = np.abs(estimate.value - guard.value) > CONTRADICTED * (estimate.error + guard.error)
+    return chosen(off, guard, estimate)

@@ -32,7 +32,7 @@ class Activation:
     slope: Callable[[Array, Array], Array]
 
 
-# σ′ = k (1 − k) with 1 − k = σ(−z);  tanh′ = 1 − g² = 4 σ(2z) σ(−2z), which does not cancel
+# P13: σ′ = k (1 − k) with 1 − k = σ(−z);  tanh′ = 1 − g² = 4 σ(2z) σ(−2z), which does not cancel
 #                    name        function      derivative, from input z and output
 LOGISTIC = Activation("logistic", logistic,    lambda z, k: k * logistic(-z))  # fmt: skip
 TANH     = Activation("tanh",     np.tanh,     lambda z, g: 4 * logistic(2 * z) * logistic(-2 * z))  # fmt: skip

@@ -55,6 +55,7 @@ def backward(
     *,
     dh_next: Array | float = 0,
     ds_next: Array | float = 0,
+    gates_next: Mapping[str, Array] | None = None,
     by_step: bool = False,
 ) -> Gradients:
     """Backpropagation through time.
@@ -64,18 +65,20 @@ def backward(
     trace: what :func:`~bptt_check.lstm.forward.forward` returned.
     dl_dh: ∂l(t)/∂h(t) for t = 1 … T, (T, B, H): what the loss hands down.
     dh_next, ds_next: what a later part of the sequence hands back to h(T) and s(T), (B, H); nothing at its end (P2).
+    gates_next: the same for the gates i, f, o of step T, by name (FGR).
     by_step: keep the weight gradients of each step too (P1).
 
     Source: the post's code, equation by equation; the variants' terms after Greff et al., arXiv:1503.04069.
     """
     variant, weights, T = trace.variant, trace.weights, trace.T
-    h, s, g, i, f, o, z = trace.h, trace.s, trace.g, trace.i, trace.f, trace.o, trace.z
+    s, g, i, f, o, z = trace.s, trace.g, trace.i, trace.f, trace.o, trace.z
     input_slope = activation_named(variant.input_activation).slope
     output = activation_named(variant.output_activation)
     dl = [None, *np.moveaxis(dl_dh, -3, 0)]
     d: dict[str, Steps] = {name: [] for name in ("x", "h", "s", "g", "i", "f", "o", *(f"z_{k}" for k in variant.blocks))}
     dW: dict[str, Steps] = {name: [] for name in weights}
-    next_gate: dict[str, Array | float] = {k: 0 for k in ("i", "f", "o")}  # what the gates of t+1 saw of those of t (FGR)
+    carried = gates_next or {}
+    next_gate: dict[str, Array | float] = {k: carried.get(k, 0) for k in ("i", "f", "o")}  # from the gates of t+1 (FGR)
 
     def preactivation(k: str, t: int, dk: Array) -> Array:
         return LOGISTIC.slope(z[k][t], getattr(trace, k)[t]) * dk
@@ -107,7 +110,7 @@ def backward(
                 add(f"W_{k}{j}", turned(dz[k]) @ trace.seen(j, t))            # (H, D|H)  B5  ← F2
                 dx_c[j] = dx_c[j] + dz[k] @ weights[f"W_{k}{j}"]              # (B, D|H)  B7  ← F1, F2
             add(f"b_{k}", dz[k].sum(axis=-2))                                 # (H,)  B6  ← F2
-        ds_next = ds * f[t] + dx_c["s"]                                       # (B, H)  B8  ← F7
+        ds_next = ds * f[t] + dx_c["s"]                                       # (B, H)  B8, B8s  ← F7, F1s
         for k in variant.peepholed:
             seen = s[t] if k == "o" else s[t - 1]
             add(f"p_{k}", (dz[k] * seen).sum(axis=-2))                        # (H,)  B5  ← F2, peephole

@@ -100,15 +100,15 @@ def forward(
 
     def preactivation(k: str, t: int) -> Array:
         z_k = sum((trace.seen(j, t) @ turned(weights[f"W_{k}{j}"]) for j in variant.sees(k)), row(weights[f"b_{k}"]))
-        if k in variant.peepholed:                                       # o is computed after s, and sees s(t)
-            z_k = z_k + row(weights[f"p_{k}"]) * s[t if k == "o" else t - 1]
+        if k in variant.peepholed:                                        # o is computed after s, and sees s(t)
+            z_k = z_k + row(weights[f"p_{k}"]) * s[t if k == "o" else t - 1]  # (B, H)  F2, peephole
         return z_k                                                        # (B, H)  F1, F2
 
     def gate(k: str, t: int) -> Array:
         if variant.gate(k) is Gate.OPEN:
-            return np.ones_like(s[t - 1])
-        if variant.gate(k) is Gate.COUPLED:                               # f = 1 − i, where 1 − σ(z) is σ(−z)
-            return tap("f", t, logistic(-z["i"][t]) - (trace.i[t] - logistic(z["i"][t])))
+            return np.ones_like(s[t - 1])                                 # (B, H)  F4, open
+        if variant.gate(k) is Gate.COUPLED:                               # 1 − σ(z) is σ(−z)
+            return tap("f", t, logistic(-z["i"][t]) - (trace.i[t] - logistic(z["i"][t])))  # (B, H)  F5, f = 1 − i
         z[k].append(tap(f"z_{k}", t, preactivation(k, t)))                # (B, H)  F2
         return tap(k, t, LOGISTIC.function(z[k][t]))
 

@@ -54,7 +54,7 @@ class Loss:
     def value(self, h: Array, y: Array) -> Array:
         """L = Σ_t Σ_b l(t) (L2), of h (T, B, H); leading axes stay."""
         terms = self.terms(h, y)
-        return np.asarray((terms if self.weights is None else terms * self.weights).sum(axis=(-2, -1)))
+        return np.asarray((terms if self.weights is None else terms * self.weights).sum(axis=(-2, -1)))  # L2
 
     def derivative(self, h: Array, y: Array) -> Array:
         """∂l(t)/∂h(t), (T, B, H): what B1 starts from."""
@@ -158,7 +158,7 @@ def _distance_from_zero(h: Array, y: Array) -> Array:
     return np.asarray(np.abs(h - y))
 
 
-#                                             l(t)                    ∂l(t)/∂h(t)
+# L1                                          l(t)                    ∂l(t)/∂h(t)
 EUCLIDEAN             = Loss("euclidean",             _euclidean,             _euclidean_slope)
 FIRST_CELL            = Loss("first_cell",            _first_cell,            _first_cell_slope)
 SOFTMAX_CROSS_ENTROPY = Loss("softmax_cross_entropy", _softmax_cross_entropy, _softmax_cross_entropy_slope, _classes)

@@ -64,8 +64,8 @@ class Variant:
     def sees(self, k: str) -> tuple[str, ...]:
         """The parts of x_c(t) that block ``k`` reads (F1): x(t), and from step t−1 h or s, and gates for FGR."""
         if k == "g" and self.feedback == "s":
-            return ("x",)
-        gates = ("i", "f", "o") if self.gate_recurrence and k != "g" else ()
+            return ("x",)  # F1, state feedback
+        gates = ("i", "f", "o") if self.gate_recurrence and k != "g" else ()  # F2, FGR
         return ("x", self.feedback, *gates)
 
 

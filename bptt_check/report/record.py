@@ -42,7 +42,7 @@ class Record:
 
     def as_json(self) -> dict[str, Any]:
         """The record as a dictionary that ``json.dumps(..., allow_nan=False)`` takes as it is."""
-        row: dict[str, Any] = plain({"schema": SCHEMA, **asdict(self)})
+        row: dict[str, Any] = plain({"schema": SCHEMA, **vars(self)})
         return row
 
 

@@ -1,0 +1,193 @@
+"""A subject on the bench: at one point, with its gradient, that gradient's rounding level, a reference, and a bill.
+
+Here gradient and reference meet, entry by entry or along a direction; what follows from it is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from bptt_check import directions, rounding
+from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
+from bptt_check.differences import Method, Richardson
+from bptt_check.differences.estimate import Estimate, chosen
+from bptt_check.differences.evaluate import along, partials
+from bptt_check.reference import Reference
+from bptt_check.subject import Array, Point, Subject
+
+KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
+LADDERS = (-24, -16, -10, -6, -3, -1, 3)  # widest step of each, as a power of two of the scale
+
+
+@dataclass
+class Bill:
+    """What a check has cost so far. ``limit`` is what it may spend of its own accord while nothing is wrong."""
+
+    losses: int = 0
+    gradients: int = 0
+
+    @property
+    def total(self) -> int:
+        """In loss evaluations, a gradient counting as three."""
+        return self.losses + 3 * self.gradients
+
+
+@dataclass(frozen=True)
+class Off:
+    """Along one direction: how far the gradient's prediction is off, what may be off, and the blunt limit of rounding."""
+
+    discrepancy: float
+    tolerance: float
+    blunt: float
+
+    @property
+    def ratio(self) -> float:
+        """Discrepancy in units of the tolerance."""
+        if not np.isfinite(self.discrepancy):
+            return np.inf
+        return self.discrepancy / self.tolerance if self.tolerance else (np.inf if self.discrepancy else 0.0)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A subject at ``point``, which is the subject's own or one to which it was moved.
+
+    ``gradient`` is finite (what is not is 0 here and judged by its name elsewhere). ``size`` is |loss|.
+    """
+
+    subject: Subject
+    point: Point
+    gradient: Mapping[str, Array]
+    rounding: rounding.Rounding
+    reference: Reference
+    size: float
+    rng: np.random.Generator
+    bill: Bill = field(default_factory=Bill)
+
+    @property
+    def eps(self) -> float:
+        """Relative precision the subject works in."""
+        return self.rounding.eps
+
+    @property
+    def both(self) -> float:
+        """2 where the reference rounds as coarsely as the subject does, else 1."""
+        return 2.0 if self.reference.exact and self.reference.eps >= self.eps else 1.0
+
+    def loss(self, point: Point) -> Any:
+        """The subject's loss, counted."""
+        self.bill.losses += 1
+        return self.subject.loss(point)
+
+    def blunt(self, name: str) -> float:
+        """The most that rounding inside could put on an entry: an ulp of the largest sensitivity to anything."""
+        scale = float(np.abs(self.point[name]).max(initial=0)) or 1.0
+        return ROUNDING_SAFETY * self.eps * max(self.rounding.sensitivity[name], self.size / scale)
+
+    def estimate(self, name: str, entries: Array, method: Method | None = None) -> Estimate:
+        """The reference derivative of some entries (flat indices) of a block, or the same by another method."""
+        return partials(
+            method or self.reference.method,
+            self.loss,
+            self.reference.point,
+            name,
+            entries=entries,
+            noise=self.reference.noise,
+            stacked=self.subject.stacked,
+        )
+
+    def compared(self, name: str, entries: Array) -> Comparison:
+        """The named entries (flat indices) against the reference, each on its own."""
+        estimate = self.estimate(name, entries)
+        exact = np.zeros(len(entries))
+        return Comparison(
+            name=name,
+            shape=self.gradient[name].shape,
+            entries=entries,
+            analytic=self.gradient[name].reshape(-1)[entries],
+            reference=estimate.value.astype(float),
+            level=self.both * self.rounding.level[name].reshape(-1)[entries],
+            rounding_floor=self.both * self.rounding.floor[name].reshape(-1)[entries],
+            error=exact if self.reference.exact else estimate.error.astype(float),
+            noise=exact if self.reference.exact else estimate.roundoff.astype(float),
+        )
+
+    def refined(self, name: str, entries: Array) -> Estimate:
+        """Real differences on ladders of steps from tiny to wide; a wider one counts only where it confirms the finer."""
+        best = self.estimate(name, entries, Richardson(widest=2.0 ** LADDERS[0]))
+        for power in LADDERS[1:]:
+            wider = self.estimate(name, entries, Richardson(widest=2.0**power))
+            best = _confirmed(best, wider)
+        return best
+
+    def along(self, v: Point, *, refine: bool = False) -> Off:
+        """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small."""
+        direction = directions.along(v, self.gradient, self.rounding)
+        parts = direction.v.values()
+        if self.reference.exact:
+            norm = max(float(np.abs(part).max(initial=0)) for part in parts) or 1.0
+        else:
+            norm = float(np.sqrt(sum(float(np.sum(part**2)) for part in parts))) or 1.0
+        unit = {name: part / norm for name, part in v.items()}
+        estimate = along(self.reference.method, self.loss, self.reference.point, unit, noise=self.reference.noise)
+        if refine and not self.reference.exact:
+            for power in reversed(LADDERS):
+                method = Richardson(widest=2.0**power)
+                finer = along(method, self.loss, self.reference.point, unit, noise=self.reference.noise)
+                estimate = _confirmed(finer, estimate)
+        error = 0.0 if self.reference.exact else float(estimate.error) * norm
+        return Off(
+            discrepancy=abs(float(estimate.value) * norm - direction.predicted),
+            tolerance=self.both * ROUNDING_SAFETY * direction.noise + REFERENCE_SAFETY * error,
+            blunt=float(np.sqrt(sum(self.blunt(name) ** 2 * float(np.sum(part**2)) for name, part in v.items()))),
+        )
+
+    def one_sided(self, v: Point) -> tuple[float, float, float]:
+        """Derivatives to the left and to the right along ``v`` by tiny real steps, and what noise leaves uncertain."""
+        point = self.reference.point
+        norm = max(float(np.abs(part).max(initial=0)) for part in v.values()) or 1.0
+        eps = float(np.finfo(np.result_type(*point.values())).eps)
+        step = np.result_type(*point.values()).type(max(2.0**-30, 4 * eps**0.5 if eps > 1e-10 else eps**0.5))
+        values = []
+        for k in (-2, -1, 0, 1, 2):
+            moved = {name: a + k * step * (v[name] / norm) if name in v else a for name, a in point.items()}
+            values.append(float_of(self.loss(moved)))
+        left = (1.5 * values[2] - 2 * values[1] + 0.5 * values[0]) / step * norm
+        right = (-1.5 * values[2] + 2 * values[3] - 0.5 * values[4]) / step * norm
+        noise = max(self.reference.noise or 0.0, 2 * eps * float(max(abs(value) for value in values)))
+        return float(left), float(right), float(8 * noise / step * norm)
+
+    def moved(self, factor: float) -> Bench | None:
+        """The same subject with its point scaled by ``factor``; ``None`` where it has no finite loss or gradient there."""
+        point = {name: (factor * array).astype(array.dtype) for name, array in self.point.items()}
+        size = float(np.abs(self.subject.loss(point)))
+        gradient = {name: a.astype(float) for name, a in self.subject.gradient(point).items() if name in self.gradient}
+        self.bill.losses += 1
+        self.bill.gradients += 1
+        if not np.isfinite(size) or not all(np.isfinite(a).all() for a in gradient.values()):
+            return None
+        level = rounding.measure(self.subject.gradient, point, gradient, eps=self.eps, rng=self.rng)
+        self.bill.gradients += level.gradients
+        return Bench(
+            self.subject, point, gradient, level, self.reference.at(point), size, self.rng, self.bill
+        )
+
+
+def float_of(value: Any) -> Any:
+    """A loss as a real NumPy scalar of its own precision."""
+    return np.asarray(value).real.reshape(())[()]
+
+
+def _confirmed(finer: Estimate, wider: Estimate) -> Estimate:
+    """Entry by entry the sharper of two estimates, but the wider steps only where the finer do not contradict them.
+
+    Choosing the sharpest of several favours those that flatter themselves; so what the two differ by stays in the error.
+    """
+    apart = np.abs(wider.value - finer.value)
+    wider = replace(wider, truncation=np.maximum(wider.truncation, apart / REFERENCE_SAFETY))
+    wins = (apart <= REFERENCE_SAFETY * (finer.error + wider.error)) & (wider.error < finer.error)
+    return replace(chosen(wins, wider, finer), evaluations=finer.evaluations + wider.evaluations)

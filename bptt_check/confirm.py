@@ -1,0 +1,176 @@
+"""Before a gradient is called wrong: is it the gradient that is off, or the measurement?
+
+Each disputed entry is looked at again, in this order:
+
+1. Real differences are taken on several ladders of steps, so that a place where the loss bends sharply, or a step far
+   too wide, is not held against the gradient. A complex step is held against a difference quotient where that is sharp
+   enough to tell: if the quotient sides with the gradient, the forward pass does not carry a complex step after all.
+2. One-sided derivatives: where they differ the point sits on a kink, and a gradient between them is a subgradient.
+3. A discrepancy that rounding *inside* could explain (a saturated gate whose 1 − σ has lost its digits) is taken to
+   a point scaled down, where nothing saturates. There the gradient agrees sharply, or the fault shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bptt_check.bench import KINK, Bench
+from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
+from bptt_check.differences import Richardson
+from bptt_check.errors import SubjectError, SubjectFailed
+from bptt_check.subject import Array
+
+LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
+QUOTIENTS = 3
+RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation
+VISIBLE = 1e-6  # share of an entry that the tolerance may reach for the entry to count as seen at a rescaled point
+
+
+class ReferenceUnsafe(Exception):
+    """The complex-step reference was contradicted by a difference quotient that sides with the gradient."""
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """A comparison after the second look: with better references and wider levels where they were found wanting.
+
+    ``kinks``: flat entries that sit on a kink, their gradient between the one-sided derivatives. ``rounding``: whether
+    entries lie below what rounding inside leaves visible, and agree at a rescaled point. ``unclear``: entries that
+    rounding could explain and that no rescaled point decided.
+    """
+
+    comparison: Comparison
+    kinks: tuple[int, ...] = ()
+    rounding: bool = False
+    unclear: bool = False
+
+
+def confirm(bench: Bench, comparison: Comparison, resolution: float) -> Confirmed:
+    """Look again at the disputed entries of one block, and at those seen less finely than ``resolution``.
+
+    Raises
+    ------
+    ReferenceUnsafe
+        Where a complex-step reference is contradicted by a difference quotient.
+    """
+    if not bench.reference.exact:
+        comparison = _sharper(bench, comparison, resolution)
+    disputed = _disputed(comparison)
+    if not len(disputed):
+        return Confirmed(comparison)
+    if bench.reference.exact:
+        comparison = _quotients(bench, comparison, disputed)
+    else:
+        comparison = _finer(bench, comparison, disputed)
+    comparison, kinks = _kinks(bench, comparison, _disputed(comparison))
+    blunt = bench.blunt(comparison.name)
+    ambiguous = comparison.wrong & (comparison.difference <= blunt + REFERENCE_SAFETY * comparison.error)
+    if not ambiguous.any():
+        return Confirmed(comparison, kinks)
+    cleared = relieved(bench, comparison.name, comparison.entries[ambiguous])
+    if cleared is False:
+        return Confirmed(comparison, kinks)
+    level = np.where(ambiguous, np.maximum(comparison.level, blunt / ROUNDING_SAFETY), comparison.level)
+    floor = np.where(ambiguous, np.maximum(comparison.rounding_floor, blunt / ROUNDING_SAFETY), comparison.rounding_floor)
+    return Confirmed(replace(comparison, level=level, rounding_floor=floor), kinks, bool(cleared), cleared is None)
+
+
+def _disputed(c: Comparison) -> Array:
+    """Places (not entries) of the most disputed: wrong ones, and those without a finite reference."""
+    ratio = np.where(np.isfinite(c.reference), c.difference / np.maximum(c.tolerance, 1e-300), np.inf)
+    places = np.flatnonzero(c.wrong | ~np.isfinite(c.reference))
+    return places[np.argsort(-ratio[places], kind="stable")][:LOOKED_AT]
+
+
+def _updated(c: Comparison, places: Array, value: Array, error: Array, noise: Array) -> Comparison:
+    reference, errors, noises = c.reference.copy(), c.error.copy(), c.noise.copy()
+    reference[places], errors[places], noises[places] = value, error, noise
+    return replace(c, reference=reference, error=errors, noise=noises)
+
+
+def _sharper(bench: Bench, c: Comparison, resolution: float) -> Comparison:
+    """Entries that are seen too bluntly once more, on ladders of steps; a sample decides whether that helps."""
+    seen = c.seen(resolution)
+    blunt = np.flatnonzero((seen > resolution) & ~c.wrong)
+    for places in (blunt[:QUOTIENTS], blunt[QUOTIENTS:]):
+        if len(places):
+            estimate = bench.refined(c.name, c.entries[places])
+            c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
+            if (c.seen(resolution)[places] > resolution).all():
+                break
+    return c
+
+
+def _finer(bench: Bench, c: Comparison, places: Array) -> Comparison:
+    """Real differences again, on ladders of steps; all that is left of a block only where the first look changes minds."""
+    first = places[:QUOTIENTS]
+    estimate = bench.refined(c.name, c.entries[first])
+    c = _updated(c, first, estimate.value, estimate.error, estimate.roundoff)
+    rest = np.flatnonzero(c.wrong) if not c.wrong[first].all() else np.array([], dtype=int)
+    if len(rest):
+        estimate = bench.refined(c.name, c.entries[rest])
+        c = _updated(c, rest, estimate.value, estimate.error, estimate.roundoff)
+    return c
+
+
+def _quotients(bench: Bench, c: Comparison, places: Array) -> Comparison:
+    """Replace what a complex step could not give; raise where a sharp quotient contradicts what it gave."""
+    missing = places[~np.isfinite(c.reference[places])]
+    if len(missing):
+        raise ReferenceUnsafe("it overflows on the way, where the real forward pass does not")
+    asked = places[:QUOTIENTS]
+    estimate = bench.estimate(c.name, c.entries[asked], Richardson())
+    value, error = estimate.value.astype(float), REFERENCE_SAFETY * estimate.error.astype(float)
+    sides_with_gradient = np.abs(value - c.analytic[asked]) <= error + c.tolerance[asked]
+    against_reference = np.abs(value - c.reference[asked]) > error + c.tolerance[asked]
+    if (sides_with_gradient & against_reference).any():
+        estimate = bench.refined(c.name, c.entries[asked])
+        value, error = estimate.value.astype(float), REFERENCE_SAFETY * estimate.error.astype(float)
+        sides_with_gradient = np.abs(value - c.analytic[asked]) <= error + c.tolerance[asked]
+        against_reference = np.abs(value - c.reference[asked]) > error + c.tolerance[asked]
+        if (sides_with_gradient & against_reference).any():
+            raise ReferenceUnsafe(f"for an entry of {c.name} a difference quotient contradicts it")
+    return c
+
+
+def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tuple[int, ...]]:
+    """Where one-sided derivatives differ and the gradient lies between them, it is a subgradient: the reference is it."""
+    found = []
+    reference = c.reference.copy()
+    for place in places:
+        v = np.zeros(c.shape)
+        v.reshape(-1)[c.entries[place]] = 1.0
+        left, right, unsure = bench.one_sided({c.name: v})
+        if not abs(right - left) > KINK * unsure:
+            break  # no kink here; a block whose most disputed entry has none is wrong for another reason
+        low, high = min(left, right) - unsure, max(left, right) + unsure
+        if low <= c.analytic[place] <= high:
+            found.append(int(c.entries[place]))
+            reference[place] = c.analytic[place]
+    return replace(c, reference=reference), tuple(found)
+
+
+def relieved(bench: Bench, name: str, entries: Array) -> bool | None:
+    """Whether a block agrees sharply where nothing saturates: True, False, or ``None`` where no point tells."""
+    looked_at = entries[:: max(1, len(entries) // LOOKED_AT)][:LOOKED_AT]
+    for factor in RELIEF:
+        try:
+            smaller = bench.moved(factor)
+            if smaller is None or name not in smaller.gradient:
+                continue
+            c = smaller.compared(name, looked_at)
+            if not smaller.reference.exact and c.wrong.any():
+                c = _finer(smaller, c, np.flatnonzero(c.wrong))
+        except (SubjectFailed, SubjectError):
+            continue
+        blunt = smaller.blunt(name)
+        clear = c.wrong & (c.difference > blunt + REFERENCE_SAFETY * c.error)
+        if clear.any():
+            return False
+        if not c.wrong.any() and (c.tolerance < VISIBLE * np.abs(c.reference)).any():
+            return True
+        if c.wrong.any() and factor == RELIEF[-1]:
+            return False  # nothing saturates here, and it is off all the same
+    return None

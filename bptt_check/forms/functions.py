@@ -1,0 +1,75 @@
+"""Functions of a point: loss and gradient apart, together, or with a cache between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from bptt_check.forms.layout import Arrangement, Layout
+from bptt_check.points import Point, named, pair_of
+from bptt_check.subject import Subject
+
+JOINT = "(loss, {name: gradient})"
+
+
+def subject_of_functions(
+    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], point: Any, *, layout: Layout | None, name: str | None
+) -> Subject:
+    """See :meth:`bptt_check.Subject.from_functions`."""
+    arranged = Arrangement(point, layout)
+    return Subject(
+        name or named(loss),
+        arranged.blocks,
+        lambda p: called(arranged, loss, p),
+        lambda p: arranged.taken(called(arranged, gradient, p)),
+    )
+
+
+def subject_of_value_and_gradient(
+    function: Callable[[Any], Any], point: Any, *, layout: Layout | None, name: str | None
+) -> Subject:
+    """See :meth:`bptt_check.Subject.from_value_and_gradient`."""
+    arranged = Arrangement(point, layout)
+    label = name or named(function)
+
+    def both(p: Point) -> tuple[Any, Any]:
+        return pair_of(called(arranged, function, p), label, JOINT)
+
+    return Subject(label, arranged.blocks, lambda p: both(p)[0], lambda p: arranged.taken(both(p)[1]))
+
+
+def subject_of_forward_backward(
+    forward: Callable[[Any], Any],
+    backward: Callable[[Any], Any],
+    point: Any,
+    *,
+    layout: Layout | None,
+    name: str | None,
+    **fields: Any,
+) -> Subject:
+    """See :meth:`bptt_check.Subject.from_forward_backward`."""
+    arranged = Arrangement(point, layout)
+    label = name or named(forward)
+
+    def forward_at(p: Point) -> tuple[Any, Any]:
+        return pair_of(called(arranged, forward, p), label)
+
+    def backward_at(cache: Any) -> Any:
+        return arranged.taken(backward(cache))
+
+    return Subject(
+        label,
+        arranged.blocks,
+        lambda p: forward_at(p)[0],
+        lambda p: backward_at(forward_at(p)[1]),
+        pair=(forward_at, backward_at),
+        **fields,
+    )
+
+
+def called(arranged: Arrangement, function: Callable[[Any], Any], point: Point) -> Any:
+    """``function`` of the user's form of ``point``; what it did to its input shows in ``point``."""
+    given = arranged.given(point)
+    returned = function(given)
+    arranged.left(point, given)
+    return returned

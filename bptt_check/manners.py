@@ -1,0 +1,90 @@
+"""What a loss and a gradient look like when they are handed out: of which type, in which container, whose memory.
+
+None of it decides a verdict but precision: a gradient of fewer digits than its point is a mistake that numbers alone
+would show as noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bptt_check.points import Array
+from bptt_check.results import Finding
+from bptt_check.subject import Subject
+
+TELLING = 8  # entries that must all lie on float32's grid before it is no accident
+
+
+def note(findings: dict[str, Finding], kind: str, message: str, *, fault: bool = True, detail: str = "") -> None:
+    """Keep the first finding of each kind."""
+    findings.setdefault(kind, Finding(kind, message, detail, fault=fault))
+
+
+def look_at_loss(subject: Subject, raw: Any, value: Any, findings: dict[str, Finding]) -> None:
+    """Findings on one loss: ``raw`` as returned, ``value`` as a NumPy scalar."""
+    if np.ndim(raw):
+        note(
+            findings,
+            "loss-is-an-array",
+            f"the loss is an array of shape {np.shape(raw)}; return one number",
+            fault=False,
+        )
+    if value.dtype.kind in "iu":
+        note(findings, "integer-loss", f"the loss is an integer ({value.dtype})", fault=False)
+    widest = np.result_type(*subject.point.values())
+    if value.dtype.kind == "f" and value.dtype.itemsize < min(widest.itemsize, 8):
+        message = f"the loss is computed in {value.dtype} at a point of type {widest}"
+        note(findings, "casts-to-float32", message, fault=False)
+
+
+def look_at_gradient(
+    subject: Subject, raw: Mapping[str, Any], gradient: Mapping[str, Array], point: Mapping[str, Array],
+    findings: dict[str, Finding],
+) -> None:  # fmt: skip
+    """Findings on one gradient: ``raw`` as returned, ``gradient`` as checked arrays, ``point`` as it was handed over."""
+    for name, array in gradient.items():
+        returned, of = raw[name], subject.blocks[name].dtype
+        if isinstance(returned, (list, tuple)):
+            note(
+                findings,
+                "not-an-array",
+                f"the gradient of {name} is a {type(returned).__name__}; return an array",
+                fault=False,
+            )
+        if array.dtype.kind in "iu":
+            note(
+                findings, "integer-gradient", f"the gradient of {name} is made of integers ({array.dtype})", fault=False
+            )
+        elif array.dtype.itemsize < of.itemsize and of.itemsize <= 8:
+            note(findings, "lower-precision", f"the gradient of {name} is {array.dtype} where {name} is {of}")
+        elif array.dtype == np.float64 and not _accident(array) and not _on_grid(subject.blocks[name]):
+            message = f"every entry of the gradient of {name} is a float32 number, though its type is {array.dtype}"
+            note(findings, "casts-to-float32", message, fault=False)
+        if not np.isfinite(array).all():
+            where = [int(k) for k in np.argwhere(~np.isfinite(array))[0]]
+            note(findings, "not-finite", f"the gradient of {name} is not finite at {where}")
+        aliased = [other for other, own in point.items() if isinstance(returned, np.ndarray) and _shares(returned, own)]
+        if aliased:
+            message = (
+                f"the gradient of {name} shares its memory with the input {aliased[0]}; an update in place changes both"
+            )
+            note(findings, "aliases-input", message, fault=False)
+
+
+def _shares(a: Array, b: Array) -> bool:
+    return bool(a.size and b.size and np.may_share_memory(a, b))
+
+
+def _on_grid(array: Array) -> bool:
+    return bool((array.astype(np.float32) == array).all())
+
+
+def _accident(array: Array) -> bool:
+    """Whether ``array`` need not have been through float32: off its grid, too few entries to tell, or short numbers."""
+    if not _on_grid(array) or np.count_nonzero(array) < TELLING:
+        return True
+    with np.errstate(over="ignore"):
+        return bool((array.astype(np.float16) == array).all())

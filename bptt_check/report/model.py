@@ -1,0 +1,171 @@
+"""What a report says, as plain frozen records: the renderers print these and decide nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bptt_check.report.record import Record
+from bptt_check.results import Verdict
+
+
+@dataclass(frozen=True)
+class Line:
+    """What was found for one gradient, or for one equation, over all cases.
+
+    ``cases`` counts the cases in which entries of it were compared, ``entries`` those entries; ``resolution`` is the
+    coarsest of all cases; ``worst_case`` names the case of ``worst_error``. ``related`` lists the equations of a
+    gradient, or the gradients that an equation was tested by.
+    """
+
+    name: str
+    verdict: Verdict
+    cases: int
+    entries: int
+    worst_error: float | None
+    worst_ratio: float | None
+    resolution: float | None
+    worst_case: str
+    verdicts: Mapping[str, int]
+    related: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of numbers by two names; ``None`` where the two never met."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+
+
+@dataclass(frozen=True)
+class Region:
+    """How many cases fell into one region of the case space."""
+
+    name: str
+    cases: int
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The errors of one gradient over all cases, by fifths of a decade.
+
+    A pair (k, n) of ``bins`` says that n errors lie from 10^(k/5) up to 10^((k+1)/5). Errors that are exactly zero
+    and errors that are not finite are counted apart.
+    """
+
+    name: str
+    verdict: Verdict
+    worst: float | None
+    resolution: float | None
+    exact: int
+    not_finite: int
+    bins: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class StepErrors:
+    """The worst error of one intermediate derivative at each time step t = 1, 2, …, and in how many cases."""
+
+    name: str
+    errors: tuple[float | None, ...]
+    cases: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class FindingCount:
+    """One kind of finding: how often, in how many cases, and an example."""
+
+    kind: str
+    fault: bool
+    count: int
+    cases: int
+    example: str
+    example_case: str
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """One block of a case that does not agree, with its worst entry."""
+
+    gradient: str
+    verdict: Verdict
+    equation: str
+    index: tuple[int, ...] | None
+    analytic: float | None
+    reference: float | None
+    error: float | None
+    resolution: float | None
+    note: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One case that does not agree, and how to make it again."""
+
+    name: str
+    verdict: Verdict
+    case: str
+    reason: str
+    blocks: tuple[Wrong, ...]
+    findings: tuple[str, ...]
+    reproduce: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The error of one method at each step size of a sweep, and the slope that was fitted to it."""
+
+    name: str
+    errors: tuple[float | None, ...]
+    slope: float | None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A study of error against step size."""
+
+    name: str
+    gradient: str
+    steps: tuple[float, ...]
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything that a report shows of a run. ``timing`` and ``environment`` hold all that differs between runs."""
+
+    title: str
+    verdict: Verdict
+    complete: bool
+    ended: bool
+    planned: int | None
+    recorded: int
+    problems: tuple[str, ...]
+    cases: int
+    compared: int
+    verdicts: Mapping[str, int]
+    worst_error: float | None
+    worst_gradient: str
+    worst_ratio: float | None
+    resolution: float | None
+    miss_probability: float | None
+    miss_size: float | None
+    evaluations: int
+    gradient_evaluations: int
+    gradients: tuple[Line, ...]
+    equations: tuple[Line, ...]
+    by_loss: Grid
+    cells_and_losses: Grid
+    regions: tuple[Region, ...]
+    spreads: tuple[Spread, ...]
+    steps: tuple[StepErrors, ...]
+    findings: tuple[FindingCount, ...]
+    disagreements: tuple[Failure, ...]
+    inconclusives: tuple[Failure, ...]
+    sweeps: tuple[Sweep, ...]
+    records: tuple[Record, ...]
+    environment: Mapping[str, Any]
+    timing: Mapping[str, Any]

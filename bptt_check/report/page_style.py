@@ -1,0 +1,83 @@
+"""The style sheet of the HTML report: light and dark, narrow and wide, screen and paper."""
+
+from __future__ import annotations
+
+from bptt_check.report.svg import STYLE as PICTURES
+
+_COLOURS = """
+:root {
+  color-scheme: light dark;
+  --page: #fdfdfb; --ink: #1d2328; --muted: #59636d; --rule: #dde1e4; --panel: #f3f4f1;
+  --accent: #1d5a94; --right: #1a6e45; --wrong: #b3261e; --unsure: #925c00;
+  --c0: #1d5a94; --c1: #a3430d; --c2: #1a6e45; --c3: #7a3b8f; --c4: #59636d;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --page: #14181b; --ink: #e4e7e9; --muted: #a1abb4; --rule: #343b41; --panel: #1c2226;
+    --accent: #7db7ee; --right: #6fcf9b; --wrong: #ff8f85; --unsure: #e3b341;
+    --c0: #7db7ee; --c1: #f2a36b; --c2: #6fcf9b; --c3: #cf9be0; --c4: #a1abb4;
+  }
+}
+"""
+
+_PAGE = """
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 68rem; padding: 1.5rem clamp(1rem, 4vw, 2.5rem) 4rem; background: var(--page);
+  color: var(--ink); font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: .5rem 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin: 2.5rem 0 .75rem; padding-top: .75rem; border-top: 1px solid var(--rule); }
+h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; overflow-wrap: anywhere; }
+p, li { max-width: 60rem; overflow-wrap: anywhere; }
+a { color: var(--accent); }
+nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; padding: 0; margin: 1.25rem 0 0;
+  font-size: .9rem; }
+.incomplete { border: 2px solid var(--wrong); border-radius: .4rem; padding: .6rem .9rem; color: var(--wrong); }
+.outcome { font-size: 1.05rem; }
+.badge { display: inline-block; font-weight: 600; white-space: nowrap; }
+.outcome .badge { border: 1.5px solid currentColor; border-radius: .4rem; padding: .05rem .6rem; margin-right: .4rem; }
+.agrees { color: var(--right); } .disagrees { color: var(--wrong); } .unsure { color: var(--unsure); }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .6rem;
+  margin: 1.25rem 0 0; }
+.figures div { background: var(--panel); border-radius: .4rem; padding: .55rem .8rem; display: flex;
+  flex-direction: column-reverse; justify-content: flex-end; }
+.figures dt { color: var(--muted); font-size: .82rem; }
+.figures dd { margin: 0; font-size: 1.15rem; font-weight: 600; font-variant-numeric: tabular-nums; }
+.pairs div { display: grid; grid-template-columns: 11rem 1fr; gap: .1rem 1rem; padding: .3rem 0;
+  border-bottom: 1px solid var(--rule); }
+.pairs dt { color: var(--muted); overflow-wrap: anywhere; } .pairs dd { margin: 0; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; margin: 0 0 1rem; }
+.scroll:focus-visible, pre:focus-visible, summary:focus-visible { outline: 2px solid var(--accent);
+  outline-offset: 2px; }
+table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; min-width: 24rem; }
+caption { text-align: left; color: var(--muted); padding: 0 0 .4rem; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .9rem .3rem 0; border-bottom: 1px solid var(--rule); }
+thead th { color: var(--muted); font-weight: 600; border-bottom: 1.5px solid var(--muted); vertical-align: bottom; }
+tbody th { font-weight: 600; }
+tbody tr:hover { background: var(--panel); }
+td.number, th.number { text-align: right; white-space: nowrap; }
+thead th.number { white-space: normal; }
+tbody .name, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
+tbody .name { font-size: .84rem; overflow-wrap: anywhere; min-width: 4.5rem; }
+td.name { min-width: 8.5rem; }
+figure { margin: 1rem 0 1.5rem; }
+figure .scroll { margin: 0; } figure svg { min-width: 38rem; max-width: 60rem; }
+figcaption { color: var(--muted); font-size: .88rem; max-width: 48rem; margin-top: .5rem; }
+details { margin: .5rem 0 1rem; } summary { cursor: pointer; color: var(--accent); }
+article { border-left: 3px solid var(--rule); padding-left: 1rem; margin: 1.25rem 0; }
+pre { background: var(--panel); border-radius: .4rem; padding: .8rem 1rem; overflow-x: auto; font-size: .84rem; }
+@media (max-width: 40rem) { .pairs div { grid-template-columns: 1fr; } .figures { grid-template-columns: 1fr 1fr; } }
+"""
+
+_PAPER = """
+@media print {
+  :root { --page: #fff; --ink: #000; --muted: #444; --rule: #bbb; --panel: #fff; --accent: #1d5a94; --right: #1a6e45;
+    --wrong: #b3261e; --unsure: #925c00; --c0: #1d5a94; --c1: #a3430d; --c2: #1a6e45; --c3: #7a3b8f; --c4: #444; }
+  body { max-width: none; padding: 0; font-size: 9.5pt; }
+  nav { display: none; }
+  .scroll { overflow: visible; } figure svg { min-width: 0; }
+  table { font-size: 7.5pt; } th, td { padding-right: .5rem; }
+  figure, tr, article { break-inside: avoid; } h2, h3 { break-after: avoid; } thead { display: table-header-group; }
+}
+"""
+
+STYLE = _COLOURS + _PAGE + PICTURES + _PAPER

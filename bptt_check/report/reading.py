@@ -1,0 +1,105 @@
+"""What one record says by itself: its verdict, its failing blocks, its sweep."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from bptt_check.report.model import Curve, Failure, Sweep, Wrong
+from bptt_check.report.record import Record, plain
+from bptt_check.report.strict import compact
+from bptt_check.results import Verdict
+
+NOT_GIVEN = "not given"
+
+
+def number(value: Any) -> float | None:
+    """Return a figure of a record as a float (``"nan"`` and ``"inf"`` included), or ``None``."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    return float(value) if value in ("nan", "inf", "-inf") else None
+
+
+def verdict_of(record: Record) -> Verdict:
+    """Return the verdict of one case: never better than its blocks, and never AGREES if nothing was compared."""
+    blocks = {block["verdict"] for block in record.blocks}
+    if Verdict.DISAGREES.value in {record.verdict, *blocks}:
+        return Verdict.DISAGREES
+    agrees = record.verdict == Verdict.AGREES.value and any(block["compared"] for block in record.blocks)
+    return Verdict.AGREES if agrees and Verdict.INCONCLUSIVE.value not in blocks else Verdict.INCONCLUSIVE
+
+
+def equations_of(block: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the equations that a block tests, one by one."""
+    return tuple(dict.fromkeys(re.findall(r"[^\s,]+", block["equation"] or "")))
+
+
+def label(value: Any) -> str:
+    """Return a value of a case as a name."""
+    if value is None or value == "":
+        return NOT_GIVEN
+    return value if isinstance(value, str) else compact(plain(value))
+
+
+def failure_of(record: Record) -> Failure:
+    wrong = [block for block in record.blocks if block["verdict"] != Verdict.AGREES.value]
+    hints = (record.data.get("reproduce"), record.case.get("reproduce"))
+    return Failure(
+        name=record.name,
+        verdict=verdict_of(record),
+        case=_case(record.case),
+        reason=record.reason,
+        blocks=tuple(_wrong(block) for block in wrong),
+        findings=tuple(f"{finding['kind']}: {finding['message']}" for finding in record.findings),
+        reproduce=next((hint for hint in hints if isinstance(hint, str)), ""),
+    )
+
+
+def _case(case: Mapping[str, Any]) -> str:
+    """What the case is, the well-known keys first, on one line."""
+    lead = ("cell", "loss", *"TBDH", "seed")
+    keys = [key for key in lead if key in case] + sorted(case.keys() - {*lead, "reproduce"})
+    return ", ".join(f"{key} = {label(case[key])}" for key in keys)
+
+
+def _wrong(block: Mapping[str, Any]) -> Wrong:
+    return Wrong(
+        gradient=block["name"],
+        verdict=Verdict(block["verdict"] or Verdict.INCONCLUSIVE.value),
+        equation=", ".join(equations_of(block)),
+        index=None if block["index"] is None else tuple(block["index"]),
+        analytic=number(block["analytic"]),
+        reference=number(block["reference"]),
+        error=number(block["max_relative_error"]),
+        resolution=number(block["resolution"]),
+        note=block["note"],
+    )
+
+
+def sweep_of(record: Record) -> Sweep | None:
+    """Return the sweep that a record holds, or ``None`` if its data does not have that form."""
+    steps, curves, slopes = (record.data.get(key) for key in ("steps", "curves", "slopes"))
+    if not isinstance(steps, list) or not isinstance(curves, Mapping):
+        return None
+    sizes = [number(step) for step in steps]
+    good = [place for place, size in enumerate(sizes) if size is not None and 0 < size < math.inf]
+    fitted: Mapping[str, Any] = slopes if isinstance(slopes, Mapping) else {}
+    lines = [
+        Curve(
+            name=name,
+            errors=tuple(number(errors[place]) if place < len(errors) else None for place in good),
+            slope=number(fitted.get(name)),
+        )
+        for name, errors in sorted(curves.items(), key=lambda curve: (curve[0].casefold(), curve[0]))
+        if isinstance(errors, list)
+    ]
+    if not good or not lines:
+        return None
+    return Sweep(
+        name=record.name,
+        gradient=label(record.data.get("gradient")),
+        steps=tuple(size for place in good if (size := sizes[place]) is not None),
+        curves=tuple(lines),
+    )

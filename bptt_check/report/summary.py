@@ -1,0 +1,272 @@
+"""From the records of a run to what its reports say. Counting and choosing happen here, and nowhere else."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from bptt_check.report.model import (
+    FindingCount,
+    Grid,
+    Line,
+    Region,
+    Spread,
+    StepErrors,
+    Summary,
+)
+from bptt_check.report.reading import NOT_GIVEN, equations_of, failure_of, label, number, sweep_of, verdict_of
+from bptt_check.report.record import Record
+from bptt_check.report.runlog import RunLog
+from bptt_check.report.strict import compact
+from bptt_check.report.text import natural
+from bptt_check.results import Verdict
+
+__all__ = ["Summary", "summarise"]
+
+
+def summarise(log: RunLog) -> Summary:
+    """Return all that a report shows of ``log``; the order in which its records came does not matter."""
+    records = in_order(log.records)
+    cases = [record for record in records if record.kind == "case"]
+    gradients = gradient_lines(cases)
+    verdicts = Counter(verdict_of(record).value for record in cases)
+    worst = max(gradients, key=lambda line: _rank(line.worst_error), default=None)
+    chances = [number(record.miss_probability) for record in cases]
+    return Summary(
+        title=log.title,
+        verdict=_overall(log, cases),
+        complete=log.complete,
+        ended=log.ended,
+        planned=log.planned,
+        recorded=len(records),
+        problems=log.problems,
+        cases=len(cases),
+        compared=sum(line.entries for line in gradients),
+        verdicts=dict(sorted(verdicts.items())),
+        worst_error=worst.worst_error if worst else None,
+        worst_gradient=worst.name if worst and worst.worst_error is not None else "",
+        worst_ratio=_worst(line.worst_ratio for line in gradients),
+        resolution=_worst(line.resolution for line in gradients),
+        miss_probability=_worst(chances),
+        miss_size=_worst(number(record.miss_size) for record in cases),
+        evaluations=sum(record.evaluations for record in cases),
+        gradient_evaluations=sum(record.gradient_evaluations for record in cases),
+        gradients=gradients,
+        equations=equation_lines(cases),
+        by_loss=errors_by_loss(gradients, cases),
+        cells_and_losses=cells_and_losses(cases),
+        regions=regions(cases),
+        spreads=spreads(gradients, cases),
+        steps=step_errors(cases),
+        findings=finding_counts(records),
+        disagreements=tuple(failure_of(record) for record in cases if verdict_of(record) is Verdict.DISAGREES),
+        inconclusives=tuple(failure_of(record) for record in cases if verdict_of(record) is Verdict.INCONCLUSIVE),
+        sweeps=tuple(sweep for record in records if record.kind == "sweep" if (sweep := sweep_of(record)) is not None),
+        records=records,
+        environment=dict(sorted((log.environment or {}).items())),
+        timing=_timing(log, records),
+    )
+
+
+def in_order(records: Sequence[Record]) -> tuple[Record, ...]:
+    """Sort by name, and by content where names are shared, so that it does not matter which case ended first."""
+    shared = {name for name, times in Counter(record.name for record in records).items() if times > 1}
+
+    def key(record: Record) -> tuple[tuple[str, ...], str, str]:
+        content = compact(replace(record, seconds=0.0).as_json()) if record.name in shared else ""
+        return natural(record.name), record.name, content
+
+    return tuple(sorted(records, key=key))
+
+
+def _timing(log: RunLog, records: Sequence[Record]) -> Mapping[str, Any]:
+    seconds = [number(record.seconds) or 0.0 for record in records]
+    total = sum(value for value in seconds if math.isfinite(value))
+    return {"started": log.started, "seconds": round(total, 6), "seconds_by_record": seconds}
+
+
+def _rank(value: float | None) -> tuple[int, float]:
+    """Order figures from none over small and large to NaN, the worst of all."""
+    if value is None:
+        return (0, 0.0)
+    return (2, 0.0) if math.isnan(value) else (1, value)
+
+
+def _worst(values: Iterable[float | None]) -> float | None:
+    return max(values, key=_rank, default=None)
+
+
+def _overall(log: RunLog, cases: Sequence[Record]) -> Verdict:
+    found = {verdict_of(record) for record in cases}
+    if Verdict.DISAGREES in found:
+        return Verdict.DISAGREES
+    return Verdict.AGREES if found == {Verdict.AGREES} and log.complete else Verdict.INCONCLUSIVE
+
+
+def _rows(cases: Sequence[Record]) -> list[tuple[Record, Mapping[str, Any]]]:
+    return [(record, block) for record in cases for block in record.blocks]
+
+
+def gradient_lines(cases: Sequence[Record]) -> tuple[Line, ...]:
+    """Return one line for each gradient, in the order in which the fullest case has them."""
+    fullest_first = sorted(cases, key=lambda record: -len(record.blocks))
+    groups: dict[str, list[tuple[Record, Mapping[str, Any]]]] = {block["name"]: [] for _, block in _rows(fullest_first)}
+    for record, block in _rows(cases):
+        groups[block["name"]].append((record, block))
+    return tuple(
+        _line(name, rows, related=(equation for _, block in rows for equation in equations_of(block)))
+        for name, rows in groups.items()
+    )
+
+
+def equation_lines(cases: Sequence[Record]) -> tuple[Line, ...]:
+    """Return one line for each equation, in the order of their numbers."""
+    groups: dict[str, list[tuple[Record, Mapping[str, Any]]]] = {}
+    for record, block in _rows(cases):
+        for equation in equations_of(block):
+            groups.setdefault(equation, []).append((record, block))
+    return tuple(
+        _line(name, groups[name], related=(block["name"] for _, block in groups[name]))
+        for name in sorted(groups, key=natural)
+    )
+
+
+def _line(name: str, rows: Sequence[tuple[Record, Mapping[str, Any]]], *, related: Iterable[str]) -> Line:
+    verdicts = Counter(block["verdict"] or Verdict.INCONCLUSIVE.value for _, block in rows)
+    entries = sum(block["compared"] for _, block in rows)
+    record, block = max(rows, key=lambda row: _rank(number(row[1]["max_relative_error"])))
+    worst = number(block["max_relative_error"])
+    return Line(
+        name=name,
+        verdict=_verdict_of_line(verdicts, entries),
+        cases=len({id(record) for record, block in rows if block["compared"]}),
+        entries=entries,
+        worst_error=worst,
+        worst_ratio=_worst(number(block["tolerance_ratio"]) for _, block in rows),
+        resolution=_worst(number(block["resolution"]) for _, block in rows),
+        worst_case="" if worst is None else record.name,
+        verdicts=dict(sorted(verdicts.items())),
+        related=tuple(sorted(set(related), key=natural)),
+    )
+
+
+def _verdict_of_line(verdicts: Mapping[str, int], entries: int) -> Verdict:
+    for verdict in (Verdict.DISAGREES, Verdict.INCONCLUSIVE):
+        if verdict.value in verdicts:
+            return verdict
+    if Verdict.AGREES.value in verdicts:
+        return Verdict.AGREES if entries else Verdict.INCONCLUSIVE
+    return Verdict.NOT_RETURNED
+
+
+def errors_by_loss(lines: Sequence[Line], cases: Sequence[Record]) -> Grid:
+    """Return the worst error of each gradient under each loss; an empty grid if no case names its loss."""
+    worst: dict[tuple[str, str], float | None] = {}
+    for record, block in _rows(cases):
+        key = block["name"], label(record.case.get("loss"))
+        worst[key] = _worst((worst.get(key), number(block["max_relative_error"])))
+    if all(loss == NOT_GIVEN for _, loss in worst):
+        return _grid((), (), {})
+    return _grid([line.name for line in lines], sorted({loss for _, loss in worst}), worst)
+
+
+def cells_and_losses(cases: Sequence[Record]) -> Grid:
+    """Return how many cases each pair of a cell and a loss was visited in."""
+    pairs = Counter(
+        (label(record.case.get("cell")), label(record.case.get("loss")))
+        for record in cases
+        if record.case.get("cell") or record.case.get("loss")
+    )
+    counts = {pair: float(count) for pair, count in pairs.items()}
+    return _grid(sorted({cell for cell, _ in counts}), sorted({loss for _, loss in counts}), counts)
+
+
+def _grid(rows: Sequence[str], columns: Sequence[str], values: Mapping[tuple[str, str], float | None]) -> Grid:
+    table = tuple(tuple(values.get((row, column)) for column in columns) for row in rows)
+    return Grid(rows=tuple(rows), columns=tuple(columns), values=table)
+
+
+def regions(cases: Sequence[Record]) -> tuple[Region, ...]:
+    """Return how often each region of the space of shapes was visited; none if no case gives its shape."""
+    shapes = [{key: record.case.get(key) for key in "TBDH"} for record in cases]
+    whole = [shape for shape in shapes if any(isinstance(size, int) for size in shape.values())]
+    if not whole:
+        return ()
+    both = [(shape["D"], shape["H"]) for shape in whole if None not in (shape["D"], shape["H"])]
+    steps = [shape["T"] for shape in whole if isinstance(shape["T"], (int, float))]
+    return (
+        Region("T = 1", sum(size == 1 for size in steps)),
+        Region("T ≥ 5", sum(size >= 5 for size in steps)),
+        Region("B = 1", sum(shape["B"] == 1 for shape in whole)),
+        Region("D = H", sum(inputs == cells for inputs, cells in both)),
+        Region("D ≠ H", sum(inputs != cells for inputs, cells in both)),
+    )
+
+
+def spreads(lines: Sequence[Line], cases: Sequence[Record]) -> tuple[Spread, ...]:
+    """Return how the errors of each gradient are spread over all cases."""
+    errors: dict[str, list[float]] = {line.name: [] for line in lines}
+    for _, block in _rows(cases):
+        error = number(block["max_relative_error"])
+        if error is not None:
+            errors[block["name"]].append(error)
+    return tuple(_spread(line, errors[line.name]) for line in lines)
+
+
+def _spread(line: Line, errors: Sequence[float]) -> Spread:
+    sizes = [abs(error) for error in errors if math.isfinite(error)]
+    bins = Counter(math.floor(5 * math.log10(size)) for size in sizes if size > 0)
+    return Spread(
+        name=line.name,
+        verdict=line.verdict,
+        worst=line.worst_error,
+        resolution=line.resolution,
+        exact=sizes.count(0.0),
+        not_finite=len(errors) - len(sizes),
+        bins=tuple(sorted(bins.items())),
+    )
+
+
+def step_errors(cases: Sequence[Record]) -> tuple[StepErrors, ...]:
+    """Return the worst error by time step of each block that has one; h and s lead, as they do in the equations."""
+    errors: dict[str, list[float | None]] = {}
+    counts: dict[str, list[int]] = {}
+    for _, block in _rows(cases):
+        if block["by_step"]:
+            worst, cases_at = errors.setdefault(block["name"], []), counts.setdefault(block["name"], [])
+            _join(worst, cases_at, block["by_step"])
+    lead = {"h(t)": 0, "s(t)": 1}
+    names = sorted(errors, key=lambda name: (lead.get(name, 2), name))
+    return tuple(StepErrors(name=name, errors=tuple(errors[name]), cases=tuple(counts[name])) for name in names)
+
+
+def _join(worst: list[float | None], cases_at: list[int], series: Sequence[Any]) -> None:
+    missing = len(series) - len(worst)
+    worst.extend([None] * missing)
+    cases_at.extend([0] * missing)
+    for step, value in enumerate(series):
+        worst[step] = _worst((worst[step], number(value)))
+        cases_at[step] += 1
+
+
+def finding_counts(records: Sequence[Record]) -> tuple[FindingCount, ...]:
+    """Return the findings by kind, faults first and then the most frequent."""
+    groups: dict[tuple[bool, str], list[tuple[Record, Mapping[str, Any]]]] = {}
+    for record in records:
+        for finding in record.findings:
+            groups.setdefault((bool(finding["fault"]), finding["kind"]), []).append((record, finding))
+    counts = [
+        FindingCount(
+            kind=kind,
+            fault=fault,
+            count=len(rows),
+            cases=len({id(record) for record, _ in rows}),
+            example=rows[0][1]["message"],
+            example_case=rows[0][0].name,
+        )
+        for (fault, kind), rows in groups.items()
+    ]
+    return tuple(sorted(counts, key=lambda row: (not row.fault, -row.count, row.kind)))

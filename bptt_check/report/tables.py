@@ -1,0 +1,251 @@
+"""The sentences and tables of a report as plain text, the same for every page that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bptt_check.report.model import Failure, Grid, Line, Summary
+from bptt_check.report.text import MISSING, clean, count, counted, exact, figure, place
+from bptt_check.results import Verdict
+
+ROWS = 200  # more rows than this nobody reads; the JSON report has them all
+FAILURES = 50
+
+
+@dataclass(frozen=True)
+class Column:
+    """The head of a column and what stands in it: ``name``, ``number``, ``verdict`` or ``text``."""
+
+    label: str
+    kind: str = "number"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: a caption, columns, rows of text, and a note on what is left out. The first cell of a row names it."""
+
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    note: str = ""
+
+
+def _table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Table:
+    left = len(rows) - ROWS
+    note = f"{counted(left, 'more row')} in the JSON report." if left > 0 else ""
+    return Table(caption, tuple(columns), tuple(tuple(row) for row in rows[:ROWS]), note)
+
+
+def incomplete(summary: Summary) -> str:
+    """Return the sentence that says what is missing from an incomplete run, or nothing if it is complete."""
+    if summary.complete:
+        return ""
+    recorded, planned = summary.recorded, summary.planned
+    if planned is None:
+        return f"INCOMPLETE: recorded {count(recorded)}; the run was stopped before its end, so more may be missing."
+    said = f"INCOMPLETE: recorded {count(recorded)} of {count(planned)}"
+    if recorded > planned:
+        return f"{said}; more than planned, so the plan or the journal is wrong."
+    if recorded < planned:
+        stopped = "" if summary.ended else ": the run was stopped before its end"
+        missing = planned - recorded
+        return f"{said}{stopped}; {count(missing)} {'is' if missing == 1 else 'are'} missing."
+    return f"{said}; the run was stopped before it could say that this was all."
+
+
+def verdict_advice(summary: Summary) -> str:
+    """Return why the run has the verdict it has, and what to do about it."""
+    if summary.verdict is Verdict.INCONCLUSIVE and not summary.cases:
+        return "No case was recorded, so nothing was compared."
+    if summary.verdict is Verdict.INCONCLUSIVE and not summary.compared:
+        return "Nothing was compared, and that is never a pass."
+    if summary.verdict is Verdict.INCONCLUSIVE and not summary.inconclusives:
+        return "All that was recorded agrees, but the run is incomplete."
+    return summary.verdict.advice
+
+
+def key_figures(summary: Summary) -> tuple[tuple[str, str], ...]:
+    """Return the few numbers that sum up a run, each with its name."""
+    worst = figure(summary.worst_error)
+    if summary.worst_gradient:
+        worst += f" in {clean(summary.worst_gradient, limit=24)}"
+    rows = [
+        ("cases", count(summary.cases)),
+        *((f"of them {name}", count(number)) for name, number in summary.verdicts.items()),
+        ("gradient entries compared", count(summary.compared)),
+        ("worst relative error", worst),
+        ("worst error ÷ tolerance", figure(summary.worst_ratio)),
+        ("coarsest resolution", figure(summary.resolution)),
+        ("loss evaluations", count(summary.evaluations)),
+        ("gradient evaluations", count(summary.gradient_evaluations)),
+    ]
+    if summary.miss_probability is not None:
+        size = f" of {figure(summary.miss_size, 1)}" if summary.miss_size is not None else ""
+        rows.append((f"chance to miss an error{size}", figure(summary.miss_probability)))
+    return tuple(rows)
+
+
+def gradient_table(summary: Summary) -> Table:
+    """Return the worst error of each gradient."""
+    return _lines("Worst error per gradient", summary.gradients, "gradient", "equations")
+
+
+def equation_table(summary: Summary) -> Table:
+    """Return which equation was compared, in how many cases and how closely."""
+    return _lines("Worst error per equation", summary.equations, "equation", "compared by")
+
+
+def _lines(caption: str, lines: Sequence[Line], name: str, related: str) -> Table:
+    columns = (
+        Column(name, "name"),
+        Column("verdict", "verdict"),
+        Column("cases"),
+        Column("entries"),
+        Column("worst error"),
+        Column("÷ tolerance"),
+        Column("resolution"),
+        Column("worst case", "name"),
+        Column(related, "text"),
+    )
+    return _table(caption, columns, [_line(line) for line in lines])
+
+
+def _line(line: Line) -> tuple[str, ...]:
+    others = ", ".join(f"{name} {count(n)}" for name, n in line.verdicts.items() if name != line.verdict.value)
+    return (
+        clean(line.name, limit=40),
+        f"{line.verdict} ({others})" if others else str(line.verdict),
+        count(line.cases),
+        count(line.entries),
+        figure(line.worst_error),
+        figure(line.worst_ratio),
+        figure(line.resolution),
+        clean(line.worst_case, limit=60) or MISSING,
+        clean(", ".join(line.related), limit=120) or MISSING,
+    )
+
+
+def loss_table(summary: Summary) -> Table:
+    """Return the worst error of each gradient under each loss."""
+    return _grid("Worst relative error by gradient and loss", "gradient", summary.by_loss, whole=False)
+
+
+def visits_table(summary: Summary) -> Table:
+    """Return how many cases met each pair of a cell and a loss."""
+    return _grid("Cases by cell and loss", "cell", summary.cells_and_losses, whole=True)
+
+
+def _grid(caption: str, corner: str, grid: Grid, *, whole: bool) -> Table:
+    names = [Column(clean(name, limit=40)) for name in grid.columns[:30]]
+    rows = [
+        (clean(name, limit=40), *(_cell(value, whole=whole) for value in values[:30]))
+        for name, values in zip(grid.rows, grid.values, strict=True)
+    ]
+    return _table(caption, (Column(corner, "name"), *names), rows)
+
+
+def _cell(value: float | None, *, whole: bool) -> str:
+    if whole:
+        return count(int(value or 0))
+    return figure(value)
+
+
+def regions_table(summary: Summary) -> Table:
+    """Return how often each region of the space of shapes was visited."""
+    rows = [
+        (region.name, count(region.cases), f"{100 * region.cases / summary.cases:.0f} %") for region in summary.regions
+    ]
+    return _table("Regions of the case space", (Column("region", "name"), Column("cases"), Column("share")), rows)
+
+
+def steps_table(summary: Summary) -> Table:
+    """Return the worst error of each intermediate derivative by time step, the first steps of them."""
+    shown = max((len(row.errors) for row in summary.steps), default=0)
+    columns = (Column("derivative", "name"), *(Column(f"t = {step + 1}") for step in range(min(shown, 12))))
+    rows = [
+        [f"d{clean(row.name, limit=20)}", *(figure(error) for error in (*row.errors, *[None] * 12)[: len(columns) - 1])]
+        for row in summary.steps
+    ]
+    return _table("Worst relative error by time step", columns, rows)
+
+
+def sweep_table(summary: Summary) -> Table:
+    """Return the slopes and the best errors of the sweeps over the step size."""
+    rows = [
+        (
+            clean(sweep.gradient, limit=40),
+            clean(curve.name, limit=40),
+            figure(curve.slope, 3),
+            figure(min((error for error in curve.errors if error is not None), default=None)),
+        )
+        for sweep in summary.sweeps
+        for curve in sweep.curves
+    ]
+    columns = (Column("gradient", "name"), Column("method", "text"), Column("fitted slope"), Column("best error"))
+    return _table("Error against step size", columns, rows)
+
+
+def findings_table(summary: Summary) -> Table:
+    """Return the findings by kind, each with an example."""
+    columns = (
+        Column("finding", "name"),
+        Column("is a fault", "text"),
+        Column("times"),
+        Column("cases"),
+        Column("example", "text"),
+        Column("in case", "name"),
+    )
+    rows = [
+        (
+            clean(row.kind, limit=60),
+            "yes" if row.fault else "no",
+            count(row.count),
+            count(row.cases),
+            clean(row.example, limit=300),
+            clean(row.example_case, limit=60),
+        )
+        for row in summary.findings
+    ]
+    return _table("Findings", columns, rows)
+
+
+def failure_table(failure: Failure) -> Table:
+    """Return the blocks of one case that do not agree, each with its worst entry."""
+    columns = (
+        Column("gradient", "name"),
+        Column("verdict", "verdict"),
+        Column("equation", "text"),
+        Column("at", "name"),
+        Column("analytic"),
+        Column("reference"),
+        Column("rel. error"),
+        Column("resolution"),
+        Column("note", "text"),
+    )
+    rows = [
+        (
+            clean(wrong.gradient, limit=40),
+            str(wrong.verdict),
+            clean(wrong.equation, limit=40) or MISSING,
+            clean(place(wrong.index), limit=60),
+            exact(wrong.analytic),
+            exact(wrong.reference),
+            figure(wrong.error),
+            figure(wrong.resolution),
+            clean(wrong.note, limit=300) or MISSING,
+        )
+        for wrong in failure.blocks
+    ]
+    return _table("Blocks that do not agree", columns, rows)
+
+
+def environment_rows(summary: Summary) -> tuple[tuple[str, str], ...]:
+    """Return the environment as names and values."""
+    return tuple((clean(key, limit=40), clean(value, limit=200)) for key, value in summary.environment.items())
+
+
+def timing_rows(summary: Summary) -> tuple[tuple[str, str], ...]:
+    """Return when the run began and how long its cases took together."""
+    started = clean(summary.timing["started"], limit=40) or MISSING
+    return (("started", started), ("time in all cases together", f"{summary.timing['seconds']:.1f} s"))
