@@ -21,6 +21,7 @@ from bptt_check.reference import choose
 from bptt_check.results import Block, Finding, Result, Verdict
 from bptt_check.points import total_size
 from bptt_check.subject import Subject
+from bptt_check.watch import undisturbed
 
 RESOLUTION = {"float64": 1e-6, "float32": 1e-2, "float16": 0.3}  # asked for by default, by precision of the subject
 STACKED_ENTRIES = 4096  # all entries are compared up to this many where they can be stacked,
@@ -72,7 +73,8 @@ def check(
     optional = _known_names(subject, optional)
     options = _Options(resolution, optional, entries, method)
     try:
-        result = _checked(subject, options, np.random.default_rng(rng))
+        with undisturbed():
+            result = _checked(subject, options, np.random.default_rng(rng))
     except SubjectFailed as error:
         cause = error.__cause__ or error
         detail = "".join(traceback.format_exception(cause))
@@ -156,7 +158,9 @@ def _bench(
     reference = choose(subject, gradient, rng=rng, method=method)
     if why:
         reference = replace(reference, reason=f"no complex step: {why}; {reference.reason.partition('; ')[2]}")
-    level = rounding.measure(subject.gradient, subject.blocks, gradient, eps=eps, rng=rng)
+    level = rounding.measure(
+        subject.gradient, subject.blocks, gradient, eps=eps, rng=rng, of_the_form=subject.gradient_noise
+    )
     bench = Bench(subject, subject.blocks, gradient, level, reference, abs(seen.loss), rng)
     bench.bill.losses += seen.evaluations + reference.evaluations
     bench.bill.gradients += seen.gradients + level.gradients

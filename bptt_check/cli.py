@@ -47,7 +47,7 @@ def _say(text: str) -> None:
 
 
 def _program() -> str:
-    return "python -m bptt_check" if Path(sys.argv[0]).name == "__main__.py" else "bptt-check"
+    return "python -m bptt_check" if Path(sys.argv[0]).parts[-2:] == ("bptt_check", "__main__.py") else "bptt-check"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,10 +134,9 @@ def _verify_parser(parser: argparse.ArgumentParser) -> None:
 def _builtin(options: argparse.Namespace) -> int:
     from bptt_check.campaign.case import Case, random_cases
     from bptt_check.campaign.overview import builtin_overview
-    from bptt_check.campaign.run import SINGLE_THREADED, run, run_work, workers
+    from bptt_check.campaign.run import run, run_work, workers
     from bptt_check.campaign.sweep import Sweep
 
-    os.environ.update(SINGLE_THREADED)  # before NumPy: the cores are shared out by process, not by thread
     cases = options.cases or CASES
     work: list[Case | Sweep] = [*random_cases(cases, options.seed), Sweep()]
     progress = _progress(len(work), quiet=options.quiet)
@@ -261,7 +260,11 @@ def _progress(total: int, *, quiet: bool) -> Progress | None:
     """A progress bar on stderr, on a terminal only: in a log it is noise."""
     from bptt_check.report.terminal import Progress
 
-    return Progress(total, sys.stderr) if not quiet and sys.stderr.isatty() else None
+    if quiet or not sys.stderr.isatty():
+        return None
+    progress = Progress(total, sys.stderr)
+    progress.advance(0)
+    return progress
 
 
 def _rendered(journal: Path) -> Summary:

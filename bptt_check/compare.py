@@ -10,18 +10,20 @@ Nothing in it is for the user to guess. docs/verdicts.md shows the distributions
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bptt_check.results import Block, Verdict
+from bptt_check.differences.estimate import Estimate
+from bptt_check.results import Block, Result, Verdict
 
 Array = np.ndarray[Any, Any]
 
 ROUNDING_SAFETY = 32.0
 REFERENCE_SAFETY = 10.0
-FLOOR_SAFETY = 10.0  # how far above the best that a method can do an entry's floor lies
+FLOOR_SAFETY = 50.0  # how far above the best that a method can do an entry's floor lies
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,28 @@ def judge(comparison: Comparison, *, resolution: float, equation: str | None = N
     )
 
 
+def plainly(
+    name: str, analytic: Array, estimate: Estimate, *, resolution: float = 1e-6, equation: str | None = None
+) -> Block:
+    """A whole block against a numerical derivative by its error estimate alone: the rule without its refinements.
+
+    ``analytic`` is shaped as the block, ``estimate`` has one value an entry. The rounding of the gradient is taken to be
+    an ulp of each entry and of the block's largest.
+    """
+    a, eps = analytic.reshape(-1), float(np.finfo(analytic.dtype).eps)
+    floor = np.full(a.shape, eps * np.abs(a).max(initial=0.0))
+    level, entries = floor + eps * np.abs(a), np.arange(a.size)
+    c = Comparison(
+        name, analytic.shape, entries, a, estimate.value, level, floor, estimate.error, estimate.roundoff
+    )  # fmt: skip
+    return judge(c, resolution=resolution, equation=equation, timed=is_timed(name))
+
+
+def is_timed(name: str) -> bool:
+    """Whether the first axis of a block is time: inputs and intermediates."""
+    return name == "x" or name.endswith("(t)")
+
+
 def _resolution(seen: Array, tolerance: Array, size: Array) -> float | None:
     """The coarsest over the entries above their floor; of the largest entry where all lie below it."""
     if seen.any():
@@ -133,3 +157,9 @@ def overall(blocks: list[Block], *, optional: frozenset[str], faulty: bool) -> V
     if verdicts - {Verdict.AGREES} or not any(b.compared for b in blocks):
         return Verdict.INCONCLUSIVE
     return Verdict.AGREES
+
+
+def result_of(subject: str, blocks: list[Block], *, method: str, case: Mapping[str, Any]) -> Result:
+    """Blocks compared by :func:`plainly`, as one result."""
+    verdict = overall(blocks, optional=frozenset(), faulty=False)
+    return Result(subject, verdict, {block.name: block for block in blocks}, method=method, case=case)

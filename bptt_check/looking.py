@@ -9,7 +9,7 @@ import numpy as np
 
 from bptt_check import directions, search
 from bptt_check.bench import KINK, Bench, Off
-from bptt_check.compare import judge
+from bptt_check.compare import is_timed, judge
 from bptt_check.confirm import Confirmed, confirm, relieved
 from bptt_check.results import Block, Finding, Verdict
 from bptt_check.subject import Array
@@ -155,10 +155,8 @@ def _drawn(bench: Bench, divisor: Mapping[str, Array], names: tuple[str, ...]) -
 
 def _judged(bench: Bench, confirmed: Confirmed, resolution: float) -> Block:
     name = confirmed.comparison.name
-    timed = name == "x" or name.endswith("(t)")
-    block = judge(
-        confirmed.comparison, resolution=resolution, equation=bench.subject.equations.get(name), timed=timed
-    )
+    equation = bench.subject.equations.get(name)
+    block = judge(confirmed.comparison, resolution=resolution, equation=equation, timed=is_timed(name))
     if confirmed.unclear and block.verdict is Verdict.AGREES:
         return replace(block, verdict=Verdict.INCONCLUSIVE, note="rounding could explain what is off; no rescaled point told")
     if confirmed.rounding and block.verdict is Verdict.AGREES:

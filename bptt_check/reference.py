@@ -15,7 +15,7 @@ import numpy as np
 from bptt_check.differences import Central, ComplexStep, Method, Richardson
 from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along
-from bptt_check.differences.noise import noise_of_values
+from bptt_check.differences.noise import noise_at
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.points import scalar, total_size
 from bptt_check.subject import Array, Point, Subject
@@ -99,11 +99,11 @@ def choose(
 def _differences(subject: Subject, counter: _Counted, direction: Point, why_not: str, long_double: bool) -> Reference:
     blocks = subject.blocks
     best: Reference | None = None
-    kinds = ([np.longdouble] if long_double and _has_long_double() else []) + [np.float64]
-    for kind in kinds:
+    wider = long_double and _has_long_double() and subject.precision is None
+    for kind in ([np.longdouble] if wider else []) + [np.float64]:
         point = _as_type(blocks, kind)
         try:
-            noise, size = counter.noise(point, direction)
+            noise, size = noise_at(counter.loss, point, direction=direction), abs(float(counter.loss(point)))
         except (SubjectFailed, SubjectError):
             continue
         eps = float(np.finfo(kind).eps)
@@ -140,15 +140,6 @@ class _Counted:
         if not isinstance(value, np.complexfloating):
             raise SubjectError("the loss of a complex point is real: the imaginary part is dropped on the way")
         return value.imag / step
-
-    def noise(self, point: Point, direction: Point) -> tuple[float, float]:
-        eps = np.finfo(np.result_type(*point.values())).eps
-        spacing = 50 * eps
-        values = [
-            self.loss({name: array + k * spacing * direction.get(name, 0) for name, array in point.items()})
-            for k in range(-4, 5)
-        ]
-        return noise_of_values(np.array(values)), abs(float(values[4]))
 
 
 def _as_type(blocks: Point, kind: Any) -> dict[str, Array]:

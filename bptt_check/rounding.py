@@ -49,10 +49,13 @@ def measure(
     rng: np.random.Generator,
     wide_runs: int = 3,
     near_runs: int = 2,
+    of_the_form: Mapping[str, Array] | None = None,
 ) -> Rounding:
     """Run the gradient at moved points and read its rounding level off the changes.
 
-    ``at_point`` is the gradient at ``point``. ``eps`` is the relative precision the subject works in.
+    ``at_point`` is the gradient at ``point``. ``eps`` is the relative precision the subject works in. ``of_the_form`` is
+    absolute rounding by block that the form of the subject brings; it widens the level and not the floor, so that
+    entries which drown in it are inconclusive.
     """
     wide = {name: np.zeros(a.shape) for name, a in at_point.items()}
     near = {name: np.zeros(a.shape) for name, a in at_point.items()}
@@ -69,7 +72,7 @@ def measure(
         size = np.abs(a.astype(float))
         noise = np.minimum(near[name], NOISE_CAP * eps * sensitivity[name])
         floor[name] = noise + eps * size.max(initial=0.0)
-        level[name] = wide[name] + eps * size + floor[name]
+        level[name] = wide[name] + eps * size + floor[name] + (of_the_form or {}).get(name, 0.0)
     return Rounding(eps, level, floor, sensitivity, wide_runs + near_runs)
 
 

@@ -6,8 +6,9 @@ orders and keeps the noise, whose k-th differences have variance σ² (2k)!/(k!)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import factorial
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,21 @@ def noise_level(function: Callable[[float], float], *, spacing: float, points: i
     offsets = spacing * (np.arange(points) - points // 2)
     values = np.array([function(float(offset)) for offset in offsets])
     return noise_of_values(values)
+
+
+def noise_at(function: Callable[[Any], Any], point: Mapping[str, Array], *, direction: Mapping[str, Array]) -> float:
+    """Absolute noise of a function of named arrays near ``point``, from nine values along ``direction``.
+
+    Neighbours lie 50 ulps of the direction apart. It is not an ulp of the value: a small difference of large numbers
+    is far noisier than its size tells.
+    """
+    spacing = 50 * np.finfo(np.result_type(*point.values())).eps
+
+    def at(offset: float) -> Any:
+        moved = {name: a + offset * direction[name] if name in direction else a for name, a in point.items()}
+        return np.asarray(function(moved)).reshape(())[()]
+
+    return noise_of_values(np.array([at(k * spacing) for k in range(-4, 5)]))
 
 
 def noise_of_values(values: Array) -> float:
