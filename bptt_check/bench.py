@@ -38,7 +38,7 @@ class Bill:
 
 @dataclass(frozen=True)
 class Off:
-    """Along one direction: how far the gradient's prediction is off, what may be off, and the blunt limit of rounding."""
+    """Along one direction: how far the gradient's prediction is off (signed), what may be off, and the blunt limit."""
 
     discrepancy: float
     tolerance: float
@@ -49,7 +49,8 @@ class Off:
         """Discrepancy in units of the tolerance."""
         if not np.isfinite(self.discrepancy):
             return np.inf
-        return self.discrepancy / self.tolerance if self.tolerance else (np.inf if self.discrepancy else 0.0)
+        off = abs(self.discrepancy)
+        return off / self.tolerance if self.tolerance else (np.inf if off else 0.0)
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,22 @@ class Bench:
         self.bill.losses += 1
         return self.subject.loss(point)
 
+    def scale(self, name: str) -> float:
+        """The size of a block's largest entry: the length of a move that matters. 1 for interventions."""
+        return float(np.abs(self.point[name]).max(initial=0)) or 1.0
+
     def blunt(self, name: str) -> float:
         """The most that rounding inside could put on an entry: an ulp of the largest sensitivity to anything."""
-        scale = float(np.abs(self.point[name]).max(initial=0)) or 1.0
-        return ROUNDING_SAFETY * self.eps * max(self.rounding.sensitivity[name], self.size / scale)
+        return ROUNDING_SAFETY * self.eps * max(self.rounding.sensitivity[name], self.size / self.scale(name))
+
+    def levels(self) -> dict[str, Array]:
+        """What a direction must not be drowned by, entry by entry: rounding, and for differences the loss's own noise."""
+        if self.reference.exact or self.reference.noise is None:
+            return dict(self.rounding.level)
+        step = Richardson().widest
+        return {
+            name: level + self.reference.noise / (step * self.scale(name)) for name, level in self.rounding.level.items()
+        }
 
     def estimate(self, name: str, entries: Array, method: Method | None = None) -> Estimate:
         """The reference derivative of some entries (flat indices) of a block, or the same by another method."""
@@ -114,6 +127,8 @@ class Bench:
             rounding_floor=self.both * self.rounding.floor[name].reshape(-1)[entries],
             error=exact if self.reference.exact else estimate.error.astype(float),
             noise=exact if self.reference.exact else estimate.roundoff.astype(float),
+            sensitivity=self.rounding.sensitivity[name],
+            eps=self.eps,
         )
 
     def refined(self, name: str, entries: Array) -> Estimate:
@@ -127,11 +142,7 @@ class Bench:
     def along(self, v: Point, *, refine: bool = False) -> Off:
         """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small."""
         direction = directions.along(v, self.gradient, self.rounding)
-        parts = direction.v.values()
-        if self.reference.exact:
-            norm = max(float(np.abs(part).max(initial=0)) for part in parts) or 1.0
-        else:
-            norm = float(np.sqrt(sum(float(np.sum(part**2)) for part in parts))) or 1.0
+        norm = max(_rms(part) / (_rms(self.point[name]) or 1.0) for name, part in v.items()) or 1.0
         unit = {name: part / norm for name, part in v.items()}
         estimate = along(self.reference.method, self.loss, self.reference.point, unit, noise=self.reference.noise)
         if refine and not self.reference.exact:
@@ -141,7 +152,7 @@ class Bench:
                 estimate = _confirmed(finer, estimate)
         error = 0.0 if self.reference.exact else float(estimate.error) * norm
         return Off(
-            discrepancy=abs(float(estimate.value) * norm - direction.predicted),
+            discrepancy=float(estimate.value) * norm - direction.predicted,
             tolerance=self.both * ROUNDING_SAFETY * direction.noise + REFERENCE_SAFETY * error,
             blunt=float(np.sqrt(sum(self.blunt(name) ** 2 * float(np.sum(part**2)) for name, part in v.items()))),
         )
@@ -175,6 +186,10 @@ class Bench:
         return Bench(
             self.subject, point, gradient, level, self.reference.at(point), size, self.rng, self.bill
         )
+
+
+def _rms(array: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(array.astype(float))))) if array.size else 0.0
 
 
 def float_of(value: Any) -> Any:

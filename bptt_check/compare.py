@@ -26,12 +26,16 @@ REFERENCE_SAFETY = 10.0
 FLOOR_SAFETY = 50.0  # how far above the best that a method can do an entry's floor lies
 
 
+ZERO = 64.0  # ulps of the largest sensitivity up to which a gradient may be nothing but rounding
+
+
 @dataclass(frozen=True)
 class Comparison:
     """Some entries of one block, side by side. All arrays are one-dimensional and of one length.
 
     ``entries`` are flat indices into the block; ``level`` the rounding level; ``error`` the reference's error estimate;
-    ``noise`` the part of it that no better step could remove (zero for a complex step).
+    ``noise`` the part of it that no better step could remove (zero for a complex step). ``sensitivity`` is the largest
+    derivative, in this block's units, that the loss has with respect to anything; ``eps`` the subject's precision.
     """
 
     name: str
@@ -43,6 +47,8 @@ class Comparison:
     rounding_floor: Array
     error: Array
     noise: Array
+    sensitivity: float = 0.0
+    eps: float = float(np.finfo(float).eps)
 
     @property
     def tolerance(self) -> Array:
@@ -75,6 +81,19 @@ class Comparison:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where((size >= self.floor(resolution)) & (size > 0), self.tolerance / size, 0.0)
 
+    def hidden(self, resolution: float) -> bool:
+        """Whether the whole block lies below its floor, so that nothing of it was really seen.
+
+        A gradient of zero (exactly, or but for rounding) has no relative error; there it must be seen that nothing of
+        the share ``resolution`` of the largest sensitivity is missing.
+        """
+        if (self.size >= self.floor(resolution)).any() or not self.size.any():
+            return False
+        zero = ZERO * self.eps * self.sensitivity
+        if not self.analytic.any() or np.abs(self.analytic).max() <= zero:
+            return bool(self.tolerance.max() > resolution * self.sensitivity)
+        return bool((self.tolerance > resolution * self.size).all())
+
 
 def judge(comparison: Comparison, *, resolution: float, equation: str | None = None, timed: bool = False) -> Block:
     """Verdict, worst entry and resolution of one block. ``resolution`` is the one asked for."""
@@ -85,7 +104,8 @@ def judge(comparison: Comparison, *, resolution: float, equation: str | None = N
         ratio = np.where(c.difference > 0, c.difference / c.tolerance, 0.0)
     seen = c.seen(resolution)
     wrong = c.wrong
-    undecided = bool((~np.isfinite(c.reference)).any() or (seen > resolution).any())
+    hidden = c.hidden(resolution)
+    undecided = hidden or bool((~np.isfinite(c.reference)).any() or (seen > resolution).any())
     ranking = np.where(wrong, relative, -1.0) if wrong.any() else relative
     worst = int(np.nanargmax(ranking)) if len(ranking) and not np.isnan(ranking).all() else None
     verdict = (
@@ -104,7 +124,7 @@ def judge(comparison: Comparison, *, resolution: float, equation: str | None = N
         reference=None if worst is None else float(c.reference[worst]),
         resolution=_resolution(seen, c.tolerance, c.size),
         by_step=_by_step(relative, c) if timed else None,
-        note=_how_many(wrong),
+        note=_how_many(wrong) or ("too small to be seen beside the noise" if hidden else ""),
     )
 
 

@@ -25,7 +25,6 @@ from bptt_check.subject import Array
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
 QUOTIENTS = 3
 RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation
-VISIBLE = 1e-6  # share of an entry that the tolerance may reach for the entry to count as seen at a rescaled point
 
 
 class ReferenceUnsafe(Exception):
@@ -58,18 +57,16 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float) -> Confirme
     if not bench.reference.exact:
         comparison = _sharper(bench, comparison, resolution)
     disputed = _disputed(comparison)
-    if not len(disputed):
-        return Confirmed(comparison)
-    if bench.reference.exact:
+    if len(disputed) and bench.reference.exact:
         comparison = _quotients(bench, comparison, disputed)
-    else:
+    elif len(disputed):
         comparison = _finer(bench, comparison, disputed)
-    comparison, kinks = _kinks(bench, comparison, _disputed(comparison))
+    comparison, kinks = _kinks(bench, comparison, _suspects(bench, comparison, resolution))
     blunt = bench.blunt(comparison.name)
     ambiguous = comparison.wrong & (comparison.difference <= blunt + REFERENCE_SAFETY * comparison.error)
     if not ambiguous.any():
         return Confirmed(comparison, kinks)
-    cleared = relieved(bench, comparison.name, comparison.entries[ambiguous])
+    cleared = relieved(bench, comparison.name, comparison.entries[ambiguous], resolution)
     if cleared is False:
         return Confirmed(comparison, kinks)
     level = np.where(ambiguous, np.maximum(comparison.level, blunt / ROUNDING_SAFETY), comparison.level)
@@ -82,6 +79,12 @@ def _disputed(c: Comparison) -> Array:
     ratio = np.where(np.isfinite(c.reference), c.difference / np.maximum(c.tolerance, 1e-300), np.inf)
     places = np.flatnonzero(c.wrong | ~np.isfinite(c.reference))
     return places[np.argsort(-ratio[places], kind="stable")][:LOOKED_AT]
+
+
+def _suspects(bench: Bench, c: Comparison, resolution: float) -> Array:
+    """Places that a kink could be to blame for: disputed ones, and where real differences never settle."""
+    blurred = np.array([], dtype=int) if bench.reference.exact else np.flatnonzero(c.seen(resolution) > resolution)
+    return np.array(list(dict.fromkeys([*_disputed(c), *blurred[:LOOKED_AT]])), dtype=int)
 
 
 def _updated(c: Comparison, places: Array, value: Array, error: Array, noise: Array) -> Comparison:
@@ -138,21 +141,25 @@ def _quotients(bench: Bench, c: Comparison, places: Array) -> Comparison:
 def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tuple[int, ...]]:
     """Where one-sided derivatives differ and the gradient lies between them, it is a subgradient: the reference is it."""
     found = []
-    reference = c.reference.copy()
+    reference, error, noise = c.reference.copy(), c.error.copy(), c.noise.copy()
+    smooth = 0
     for place in places:
+        if smooth == QUOTIENTS and not found:
+            break  # a block whose most disputed entries sit on no kink is wrong for another reason
         v = np.zeros(c.shape)
         v.reshape(-1)[c.entries[place]] = 1.0
         left, right, unsure = bench.one_sided({c.name: v})
         if not abs(right - left) > KINK * unsure:
-            break  # no kink here; a block whose most disputed entry has none is wrong for another reason
+            smooth += 1
+            continue
         low, high = min(left, right) - unsure, max(left, right) + unsure
         if low <= c.analytic[place] <= high:
             found.append(int(c.entries[place]))
-            reference[place] = c.analytic[place]
-    return replace(c, reference=reference), tuple(found)
+            reference[place], error[place], noise[place] = c.analytic[place], 0.0, 0.0
+    return replace(c, reference=reference, error=error, noise=noise), tuple(found)
 
 
-def relieved(bench: Bench, name: str, entries: Array) -> bool | None:
+def relieved(bench: Bench, name: str, entries: Array, resolution: float) -> bool | None:
     """Whether a block agrees sharply where nothing saturates: True, False, or ``None`` where no point tells."""
     looked_at = entries[:: max(1, len(entries) // LOOKED_AT)][:LOOKED_AT]
     for factor in RELIEF:
@@ -169,7 +176,7 @@ def relieved(bench: Bench, name: str, entries: Array) -> bool | None:
         clear = c.wrong & (c.difference > blunt + REFERENCE_SAFETY * c.error)
         if clear.any():
             return False
-        if not c.wrong.any() and (c.tolerance < VISIBLE * np.abs(c.reference)).any():
+        if not c.wrong.any() and (c.tolerance < resolution * np.abs(c.reference)).any():
             return True
         if c.wrong.any() and factor == RELIEF[-1]:
             return False  # nothing saturates here, and it is off all the same

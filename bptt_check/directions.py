@@ -8,7 +8,7 @@ the rest) and, where a whole block is zero, by the loss's sensitivity (a forgott
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
 from typing import Any
@@ -19,17 +19,20 @@ from bptt_check.rounding import Rounding
 
 Array = np.ndarray[Any, Any]
 
+CHANCE = 1e-6  # of missing an error of the size that a resolution states
 DROWNING = 10.0  # an entry's rounding may count at most this many times the typical entry's
 
 
-def divisors(gradient: Mapping[str, Array], rounding: Rounding) -> dict[str, Array]:
+def divisors(
+    gradient: Mapping[str, Array], levels: Mapping[str, Array], sensitivity: Mapping[str, float]
+) -> dict[str, Array]:
     """d_j by block: |a_j|, but not below what keeps one entry's rounding from drowning the others'."""
     divisor = {}
     for name, a in gradient.items():
-        size, level = np.abs(a.astype(float)), rounding.level[name]
+        size, level = np.abs(a.astype(float)), levels[name]
         nonzero = size > 0
         if not nonzero.any():
-            divisor[name] = np.full(a.shape, rounding.sensitivity[name] or 1.0)
+            divisor[name] = np.full(a.shape, sensitivity[name] or 1.0)
             continue
         typical = float(np.median(level[nonzero] / size[nonzero]))
         divisor[name] = np.maximum(size, level / (DROWNING * typical))
@@ -53,16 +56,23 @@ def along(v: Mapping[str, Array], gradient: Mapping[str, Array], rounding: Round
     return Direction(v, predicted, sqrt(square) + summation)
 
 
-def miss_probability(tolerance: float, error: float, directions: int) -> float:
-    """Chance that a lone error of relative size ``error`` stays below ``tolerance`` along all of ``directions``.
+def miss_probability(tolerances: Sequence[float], error: float) -> float:
+    """Chance that a lone error of relative size ``error`` stays below the tolerance of every direction that covered it.
 
-    Its discrepancy is ξ·error with ξ standard normal, so P(|ξ| < τ/error) ≤ √(2/π) τ/error for each of them.
+    Its discrepancy is ξ·error with ξ standard normal, so each direction misses it with P(|ξ| < τ/error) ≤ √(2/π) τ/error.
     """
     if error <= 0:
         return 1.0
-    return float(min(1.0, sqrt(2 / pi) * tolerance / error) ** directions)
+    return float(np.prod([min(1.0, sqrt(2 / pi) * tolerance / error) for tolerance in tolerances]))
 
 
-def smallest_seen(tolerance: float, directions: int, *, chance: float = 1e-6) -> float:
-    """The relative error of one entry that is missed with no more than ``chance``."""
-    return float(sqrt(2 / pi) * tolerance / chance ** (1 / directions))
+def smallest_seen(tolerances: Sequence[float], *, chance: float = CHANCE) -> float:
+    """The relative error of one entry that all directions together miss with no more than ``chance``.
+
+    The sharpest few of them may do better than all: a blunt direction must not make the answer worse.
+    """
+    ordered = np.sort(np.asarray(tolerances))
+    count = np.arange(1, len(ordered) + 1)
+    with np.errstate(divide="ignore"):
+        mean = np.exp(np.cumsum(np.log(ordered)) / count)  # geometric, of the sharpest 1, 2, … directions
+    return float((sqrt(2 / pi) * mean / chance ** (1 / count)).min())

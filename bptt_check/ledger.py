@@ -19,6 +19,7 @@ from bptt_check.equations import ENTRIES, Entry
 from bptt_check.lstm.variants import Gate, Variant, variant_named
 
 PACKAGE = Path(__file__).parent
+NO_ROUNDING = 1e-6  # a relative error that no rounding explains
 _TAG = re.compile(r"#\s*(?:\([^)]*\)\s+)?(?P<ids>[FLBP]\d+[a-z]?(?:, [FLBP]\d+[a-z]?)*)(?![\w–-])(?P<rest>[^#]*)")
 _SAID = re.compile(r"(?P<ids>[FLBP]\d+[a-z]?(?:, [FLBP]\d+[a-z]?)*): ")
 _QUALIFIERS = (("peephole", "p"), ("FGR", "r"), ("f = 1 − i", "c"), ("open", "o"), ("state feedback", "s"))
@@ -42,7 +43,7 @@ class Figures:
 
     ``max_relative_error`` is the largest of all comparisons, ``tolerance_ratio`` the largest in units of what rounding
     allows, ``resolution`` the coarsest. ``verdict``: DISAGREES if any comparison does, else INCONCLUSIVE if any is,
-    AGREES, or NOT_COMPARED.
+    AGREES, or NOT_COMPARED; for what is kept because it is false, DIFFERS once it was seen to.
     """
 
     entry: Entry
@@ -99,9 +100,8 @@ def table() -> str:
             lines += ["", _HEADINGS[kind]]
         mirrors = f"   ← {', '.join(item.mirrors)}" if item.mirrors else ""
         lines.append(f"  {item.id:<4} {item.formula}{mirrors}")
-        lines.append(f"       {item.title}. {item.source}.")
-        if item.id in where:
-            lines.append(f"       stands in   {', '.join(map(str, where[item.id]))}")
+        lines.append(f"       {item.title}; {item.source}")
+        lines.append(f"       stands in   {_by_file(where.get(item.id, ()))}")
         lines.append(f"       checked by  {item.properties[0]}")
     return "\n".join(lines[1:])
 
@@ -109,8 +109,8 @@ def table() -> str:
 def fill(records: Iterable[Any]) -> tuple[Figures, ...]:
     """What report rows say about each entry, in the ledger's order.
 
-    ``records``: :class:`~bptt_check.report.record.Record` objects or their JSON. Each block counts towards the equations
-    that it names, and towards the lines of its cell's variant that it passes through.
+    ``records``: :class:`~bptt_check.report.record.Record` objects or their JSON. Each block counts towards the
+    equations that it names, and towards the lines of its cell's variant that it passes through.
     """
     sums: dict[str, _Sum] = {item.id: _Sum(item) for item in ENTRIES}
     for record in records:
@@ -126,7 +126,7 @@ def fill(records: Iterable[Any]) -> tuple[Figures, ...]:
 
 
 def equations_of(block: Mapping[str, Any], cell: Variant | None = None) -> tuple[str, ...]:
-    """The ids that a block's comparison is about: those that it names, and those that its cell's gradient runs through."""
+    """The ids that a block's comparison is about: those it names, and those its cell's gradient runs through."""
     named = re.findall(r"[FLBP]\d+[a-z]?", str(block.get("equation") or ""))
     name = str(block.get("name", ""))
     if cell is None or not named or re.match(r"law |.*, locally$", name):
@@ -156,6 +156,14 @@ _HEADINGS = {
 }
 
 
+def _by_file(where: Iterable[Place]) -> str:
+    """Places, each file once: ``lstm/forward.py:105, 112``."""
+    files: dict[str, list[str]] = {}
+    for place in where:
+        files.setdefault(place.file.partition("/")[2], []).append(str(place.line))
+    return "  ".join(f"{file}:{', '.join(lines)}" for file, lines in files.items())
+
+
 class _Sum:
     """Running figures of one entry."""
 
@@ -179,6 +187,8 @@ class _Sum:
 
     def figures(self) -> Figures:
         verdict = next((v for v in ("DISAGREES", "INCONCLUSIVE", "AGREES") if v in self.verdicts), "NOT_COMPARED")
+        if not self.item.holds and self.cases:
+            verdict = "DIFFERS" if (self.largest["max_relative_error"] or 0) > NO_ROUNDING else "INCONCLUSIVE"
         return Figures(self.item, self.cases, self.compared, **self.largest, verdict=verdict)
 
 

@@ -40,8 +40,8 @@ BLOCK_ULPS, LEVEL_ULPS = 512, 64  # what rounding may do to a line: ulps of its 
 class Line:
     """One backward line at one time step, everything that it reads taken as given.
 
-    ``name`` is the block: ``"f(t)"``, ``"x"``, ``"W_fh"``, ``"h0"``; ``t`` its step, 0 for an initial state, ``None`` for
-    a weight, which is a sum over all steps. ``equations`` are those that the line stands for, where it is wrong the
+    ``name`` is the block: ``"f(t)"``, ``"x"``, ``"W_fh"``, ``"h0"``; ``t`` its step, 0 for an initial state, ``None``
+    for a weight, which is a sum over all steps. ``equations`` are those that the line stands for, where it is wrong the
     likeliest first. ``error`` and ``resolution`` are relative to the largest entry of the line, or, where all are zero,
     to what it reads; ``ratio`` is in units of what rounding allows.
     """

@@ -15,7 +15,9 @@ from bptt_check.results import Block, Finding, Verdict
 from bptt_check.subject import Array
 
 DIRECTIONS = 3  # over all blocks at once; each block has one more of its own
-ENTRIES = 256  # a block of up to this many that its direction does not settle is compared entry by entry
+MOST_DIRECTIONS = 6  # of a block's own, drawn while they agree and what they see is too blunt
+ENTRIES = 256  # a block of up to this many that its directions do not settle is compared entry by entry,
+DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of real differences
 EVALUATIONS = 60  # loss evaluations that a check spends of its own accord when all is right
 
 
@@ -37,53 +39,72 @@ def entry_by_entry(bench: Bench, resolution: float) -> Looked:
 
 def along_directions(bench: Bench, resolution: float) -> Looked:
     """All blocks along a few directions at once, each along one of its own, then the entries where one is off."""
-    divisor = directions.divisors(bench.gradient, bench.rounding)
-    together = [bench.along(_drawn(bench, divisor, tuple(bench.gradient))) for _ in range(DIRECTIONS)]
-    looks = {name: _Block(bench, name, divisor[name], resolution) for name in bench.gradient}
-    own = {name: look.first() for name, look in looks.items()}
-    blocks = {name: looks[name].block(off) for name, off in own.items()}
-    if any(off.ratio > 1 for off in together) and all(off.ratio <= 1 for off in own.values()):
-        blocks = {name: look.block(look.first(tries=DIRECTIONS)) for name, look in looks.items()}
+    divisor = directions.divisors(bench.gradient, bench.levels(), bench.rounding.sensitivity)
+    rounds = DIRECTIONS if bench.reference.exact else 0  # real differences cost eighteen times as much: blocks only
+    together = [bench.along(_drawn(bench, divisor, tuple(bench.gradient))) for _ in range(rounds)]
+    tolerances = tuple(off.tolerance for off in together)
+    looks = {name: _Block(bench, name, divisor[name], resolution, tolerances) for name in bench.gradient}
+    blocks = {name: look.block() for name, look in looks.items()}
+    if any(off.ratio > 1 for off in together) and all(block.verdict is Verdict.AGREES for block in blocks.values()):
+        blocks = {name: look.block(draws=DIRECTIONS) for name, look in looks.items()}
     blocks = {name: look.sampled(blocks[name]) for name, look in looks.items()}
-    tolerance = max(off.tolerance for off in together)
     findings = _findings({name: look.confirmed for name, look in looks.items() if look.confirmed})
-    return Looked(blocks, findings, directions.miss_probability(tolerance, resolution, DIRECTIONS + 1))
+    missed = max(directions.miss_probability(look.tolerances, resolution) for look in looks.values())
+    return Looked(blocks, findings, missed)
 
 
 @dataclass
 class _Block:
-    """One block, looked at along directions of its own."""
+    """One block, looked at along directions of its own. ``tolerances`` are those of all directions that covered it."""
 
     bench: Bench
     name: str
     divisor: Array
     resolution: float
+    tolerances: tuple[float, ...]
     confirmed: Confirmed | None = None
 
-    def first(self, tries: int = 1) -> Off:
-        """The worst of a few directions over this block alone."""
-        offs = [self.bench.along(_drawn(self.bench, {self.name: self.divisor}, (self.name,))) for _ in range(tries)]
-        return max(offs, key=lambda off: off.ratio)
+    def block(self, draws: int = 1) -> Block:
+        """The verdict from directions where they agree and see finely enough, from entries elsewhere."""
+        worst: Off | None = None
+        for drawn in range(MOST_DIRECTIONS):
+            off = self.bench.along(_drawn(self.bench, {self.name: self.divisor}, (self.name,)))
+            self.tolerances += (off.tolerance,)
+            worst = off if worst is None or off.ratio > worst.ratio else worst
+            fine = directions.smallest_seen(self.tolerances) <= self.resolution
+            if worst.ratio > 1 or (fine and drawn + 1 >= draws) or self._is_small():
+                break
+        assert worst is not None
+        along = self._along(worst)
+        if along.verdict is Verdict.AGREES and worst.ratio <= 1:
+            return along
+        if self._is_small():
+            return self._judged(range(self.divisor.size))
+        return self._searched(along, worst) if worst.ratio > 1 else self._looked_up(along)
 
-    def block(self, off: Off) -> Block:
-        """The block's verdict, from its direction where that agrees, from a search for the entries at fault elsewhere."""
-        a = self.bench.gradient[self.name]
-        seen = directions.smallest_seen(off.tolerance, DIRECTIONS + 1)
-        along = Block(
+    def _is_small(self) -> bool:
+        exact = self.bench.reference.exact
+        return self.divisor.size <= (ENTRIES if exact else DIFFERENCE_ENTRIES)
+
+    def _along(self, off: Off) -> Block:
+        seen = directions.smallest_seen(self.tolerances)
+        return Block(
             name=self.name,
             verdict=Verdict.AGREES if seen <= self.resolution else Verdict.INCONCLUSIVE,
-            shape=a.shape,
+            shape=self.divisor.shape,
             equation=self.bench.subject.equations.get(self.name),
-            compared=a.size,
-            max_relative_error=off.discrepancy,
+            compared=self.divisor.size,
+            max_relative_error=abs(off.discrepancy),
             tolerance_ratio=off.ratio,
             resolution=seen,
         )
-        if off.ratio <= 1 and along.verdict is Verdict.AGREES:
-            return along
-        if a.size <= ENTRIES:
-            return self._each()
-        return along if off.ratio <= 1 else self._searched(along, off)
+
+    def _looked_up(self, along: Block) -> Block:
+        """Directions see too bluntly here: a few entries at least, for what is grossly wrong shows in any of them."""
+        a = self.bench.gradient[self.name]
+        few = np.unique([int(np.abs(a).argmax()), *self.bench.rng.permutation(a.size)[: search.SAMPLE]])
+        sample = self._judged(few)
+        return replace(sample, compared=a.size) if sample.verdict is Verdict.DISAGREES else along
 
     def sampled(self, block: Block) -> Block:
         """Its largest entry on its own too, for the eye, while that stays within what a check may cost."""
@@ -100,10 +121,6 @@ class _Block:
         self.confirmed = confirm(bench, bench.compared(self.name, np.array(list(entries))), self.resolution)
         return _judged(bench, self.confirmed, self.resolution)
 
-    def _each(self) -> Block:
-        """A block that is small enough, or not decided by its direction: every entry on its own."""
-        return self._judged(range(self.bench.gradient[self.name].size))
-
     def _searched(self, along: Block, off: Off) -> Block:
         bench, name = self.bench, self.name
         a = bench.gradient[name]
@@ -111,20 +128,24 @@ class _Block:
         if not bench.reference.exact and bench.along({name: weights.reshape(a.shape)}, refine=True).ratio <= 1:
             return along
 
-        def disagrees(group: Array) -> bool:
+        def group_off(group: Array) -> tuple[float, float]:
             part = np.zeros(a.size)
             part[group] = weights[group]
-            return bench.along({name: part.reshape(a.shape)}).ratio > 1
+            along = bench.along({name: part.reshape(a.shape)})
+            return along.discrepancy, along.tolerance
 
         def is_wrong(entry: int) -> bool:
-            c = confirm(bench, bench.compared(name, np.array([entry])), self.resolution)
-            return bool(c.comparison.wrong.any())
+            c = bench.compared(name, np.array([entry]))
+            if bench.reference.exact:
+                return bool(c.wrong.any())  # looked at again together with the others, once
+            return bool(confirm(bench, c, self.resolution).comparison.wrong.any())
 
         likely = np.array([int(np.abs(a).argmax())])
-        found, dense = search.locate(a.size, disagrees=disagrees, is_wrong=is_wrong, likely=likely, rng=bench.rng)
-        if found:
+        found, dense = search.locate(a.size, off=group_off, is_wrong=is_wrong, likely=likely, rng=bench.rng)
+        judged = self._judged(found) if found else None
+        if judged is not None and judged.verdict is Verdict.DISAGREES:
             count = "most entries disagree" if dense else f"{len(found)} wrong entries found among {a.size}"
-            return replace(self._judged(found), verdict=Verdict.DISAGREES, compared=a.size, note=count, by_step=None)
+            return replace(judged, compared=a.size, note=count, by_step=None)
         return self._excused(along, off, weights.reshape(a.shape))
 
     def _excused(self, along: Block, off: Off, v: Array) -> Block:
@@ -135,9 +156,9 @@ class _Block:
         if abs(right - left) > KINK * unsure and min(left, right) - unsure <= predicted <= max(left, right) + unsure:
             self.confirmed = Confirmed(bench.compared(name, np.array([0])), kinks=(0,))
             return replace(along, verdict=Verdict.AGREES, note="on a kink: the gradient lies between the one-sided derivatives")
-        if off.discrepancy <= off.blunt:
+        if abs(off.discrepancy) <= off.blunt:
             entries = bench.rng.permutation(v.size)[: search.SAMPLE]
-            cleared = relieved(bench, name, entries)
+            cleared = relieved(bench, name, entries, self.resolution)
             self.confirmed = Confirmed(bench.compared(name, entries), rounding=bool(cleared), unclear=cleared is None)
             if cleared:
                 return replace(along, verdict=Verdict.AGREES, note=BELOW_ROUNDING)

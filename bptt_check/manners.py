@@ -32,8 +32,8 @@ def look_at_loss(subject: Subject, raw: Any, value: Any, findings: dict[str, Fin
             f"the loss is an array of shape {np.shape(raw)}; return one number",
             fault=False,
         )
-    if value.dtype.kind in "iu":
-        note(findings, "integer-loss", f"the loss is an integer ({value.dtype})", fault=False)
+    if np.asarray(raw).dtype.kind in "iu":
+        note(findings, "integer-loss", f"the loss is an integer ({np.asarray(raw).dtype})", fault=False)
     widest = np.result_type(*subject.point.values())
     if value.dtype.kind == "f" and value.dtype.itemsize < min(widest.itemsize, 8):
         message = f"the loss is computed in {value.dtype} at a point of type {widest}"
@@ -44,7 +44,7 @@ def look_at_gradient(
     subject: Subject, raw: Mapping[str, Any], gradient: Mapping[str, Array], point: Mapping[str, Array],
     findings: dict[str, Finding],
 ) -> None:  # fmt: skip
-    """Findings on one gradient: ``raw`` as returned, ``gradient`` as checked arrays, ``point`` as it was handed over."""
+    """Findings on one gradient: ``raw`` as returned, ``gradient`` as checked, ``point`` as it was handed over."""
     for name, array in gradient.items():
         returned, of = raw[name], subject.blocks[name].dtype
         if isinstance(returned, (list, tuple)):

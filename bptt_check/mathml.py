@@ -20,7 +20,7 @@ _DIFFERENTIAL = re.compile(r"d[A-Za-z]$")  # dh, dW and the like: two symbols, n
 
 
 def mathml(formula: str) -> str:
-    """``formula`` as a ``<math>`` element: ``_`` lowers, ᵀ ² ′ are raised, words of two letters and more are upright."""
+    """``formula`` as a ``<math>`` element: ``_`` lowers, ᵀ ² ′ are raised, words of two letters or more are upright."""
     return f'<math display="block"><mrow>{_row(formula)}</mrow></math>'
 
 
@@ -44,6 +44,8 @@ def _name(token: re.Match[str]) -> str:
     up = "".join(_UP[sign] for sign in token["up"])
     if name == "Σ":
         return f"<munder><mo>∑</mo><mrow>{_row(below)}</mrow></munder>" if below else "<mo>∑</mo>"
+    if name == "tanh":
+        return f"<msup><mi>tanh</mi><mrow>{up}</mrow></msup>" if up else "<mi>tanh</mi>"
     if len(name) > 1 and not _DIFFERENTIAL.match(name) and not below:
         return f"<mtext>&#160;{escape(name)}&#160;</mtext>"
     before, letter = ("<mi>d</mi>", name[1:]) if len(name) == 2 and name[0] == "d" else ("", name)

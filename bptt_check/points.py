@@ -64,18 +64,18 @@ def _frozen(name: str, array: Array) -> Array:
     if not finite.all():
         where = tuple(int(i) for i in np.argwhere(~finite)[0])
         raise SubjectError(f"point[{name!r}] is not finite at {list(where)} ({array[where]}); choose a finite point")
-    copy = np.array(array)
+    copy = np.array(array, order="C")  # flat indices into it are views then
     copy.setflags(write=False)
     return copy
 
 
 def copied(point: Point) -> dict[str, Array]:
     """Writable copies of all arrays."""
-    return {name: np.array(array) for name, array in point.items()}
+    return {name: np.array(array, order="C") for name, array in point.items()}
 
 
 def scalar(value: Any) -> Any:
-    """A loss as one NumPy scalar. Raises ``SubjectError`` for anything that is not one number."""
+    """A loss as one floating-point NumPy scalar. Raises ``SubjectError`` for anything that is not one number."""
     if isinstance(value, (float, np.floating, np.complexfloating)):  # tens of thousands of times a check
         return np.asarray(value)[()]
     if isinstance(value, (tuple, list)):
@@ -94,7 +94,7 @@ def scalar(value: Any) -> Any:
     if array.size != 1 or array.dtype.kind not in "fciu":
         what = f"an array of shape {array.shape}" if array.dtype.kind in "fciu" else f"a {type(value).__name__}"
         raise SubjectError(f"the loss must be one number; it is {what}")
-    return array.reshape(())[()]
+    return array.reshape(())[()] if array.dtype.kind in "fc" else np.float64(array.reshape(()))
 
 
 def pair_of(returned: Any, what: str = "forward", takes: str = "(loss, cache)") -> tuple[Any, Any]:
@@ -147,7 +147,7 @@ def _real(name: str, value: Any, shape: tuple[int, ...]) -> Array:
             f"the gradient of {name} has shape {array.shape}, but {name} has shape {shape}; "
             f"it is compared as it is, never broadcast or transposed{hint}"
         )
-    return np.array(array)
+    return np.array(array, order="C")
 
 
 def total_size(arrays: Iterable[Array]) -> int:

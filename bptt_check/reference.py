@@ -24,6 +24,7 @@ LONG_DOUBLE_SIZE = 20_000  # entries above which long double, which has no fast 
 AGREEMENT = (
     1e-5  # share of its value by which a complex derivative may differ from a quotient beyond the latter's error
 )
+COARSE_ULPS = 2.0  # least noise of a loss whose arithmetic has a type of its own, in ulps of its value
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,10 @@ def _differences(subject: Subject, counter: _Counted, direction: Point, why_not:
     for kind in ([np.longdouble] if wider else []) + [np.float64]:
         point = _as_type(blocks, kind)
         try:
-            noise, size = noise_at(counter.loss, point, direction=direction), abs(float(counter.loss(point)))
+            noise = noise_at(counter.loss, point, direction=direction, eps=_working_eps(subject))
+            size = abs(float(counter.loss(point)))
+            if subject.precision:  # nine values on a coarse grid can agree by chance
+                noise = max(noise, COARSE_ULPS * float(np.finfo(subject.precision).eps) * size)
         except (SubjectFailed, SubjectError):
             continue
         eps = float(np.finfo(kind).eps)
@@ -118,6 +122,10 @@ def _differences(subject: Subject, counter: _Counted, direction: Point, why_not:
             Richardson(), _as_type(blocks, np.float64), f"no complex step ({why_not})", False, 2e-16, None, 0
         )
     return best
+
+
+def _working_eps(subject: Subject) -> float | None:
+    return float(np.finfo(subject.precision).eps) if subject.precision else None
 
 
 class _Counted:

@@ -21,7 +21,9 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Point = Mapping[str, Array]
 
-WIDE = 4096  # ulps of a wide move: noise is divided by it, conditioning is not
+WIDE = 4096  # ulps of a wide move in float64: noise is divided by it, conditioning is not
+WIDE_SINGLE = 64  # the same in float32
+SINGLE = 1e-10  # precisions coarser than this are float32 and below
 NOISE_CAP = 64  # ulps of the largest sensitivity that noise may account for
 
 
@@ -47,41 +49,44 @@ def measure(
     *,
     eps: float,
     rng: np.random.Generator,
-    wide_runs: int = 3,
-    near_runs: int = 2,
+    runs: int = 3,
     of_the_form: Mapping[str, Array] | None = None,
 ) -> Rounding:
     """Run the gradient at moved points and read its rounding level off the changes.
 
-    ``at_point`` is the gradient at ``point``. ``eps`` is the relative precision the subject works in. ``of_the_form`` is
-    absolute rounding by block that the form of the subject brings; it widens the level and not the floor, so that
-    entries which drown in it are inconclusive.
+    ``at_point`` is the gradient at ``point``. ``eps`` is the relative precision the subject works in. Each run moves the
+    point twice the same way, far and near: what does not grow with the width of the move (noise, or a jump across a
+    kink) is no conditioning. ``of_the_form`` is absolute rounding by block that the form of the subject brings; it widens
+    the level and not the floor, so that entries which drown in it are inconclusive.
     """
-    wide = {name: np.zeros(a.shape) for name, a in at_point.items()}
-    near = {name: np.zeros(a.shape) for name, a in at_point.items()}
-    for spread, runs, ulps in ((wide, wide_runs, WIDE if eps < 1e-10 else 64), (near, near_runs, 1)):
-        for _ in range(runs):
-            moved = gradient(jiggled(point, ulps * eps, rng))
-            for name in spread:
-                if name in moved:
-                    change = np.abs(moved[name].astype(float) - at_point[name]) / ulps
-                    spread[name] = np.fmax(spread[name], change)
+    conditioning = {name: np.zeros(a.shape) for name, a in at_point.items()}
+    noise = {name: np.zeros(a.shape) for name, a in at_point.items()}
+    ulps = WIDE if eps < SINGLE else WIDE_SINGLE
+    for _ in range(runs):
+        signs = {name: rng.choice([-1.0, 1.0], array.shape) for name, array in point.items()}
+        far, near = (gradient(jiggled(point, width * eps, signs)) for width in (ulps, 1))
+        for name in conditioning:
+            if name in far and name in near:
+                change_near = np.abs(near[name].astype(float) - at_point[name])
+                change_far = np.abs(far[name].astype(float) - at_point[name])
+                growing = np.maximum(change_far - 2 * change_near, 0.0) / ulps
+                conditioning[name] = np.fmax(conditioning[name], growing)
+                noise[name] = np.fmax(noise[name], change_near)
     sensitivity = sensitivities(point, at_point)
     level, floor = {}, {}
     for name, a in at_point.items():
         size = np.abs(a.astype(float))
-        noise = np.minimum(near[name], NOISE_CAP * eps * sensitivity[name])
-        floor[name] = noise + eps * size.max(initial=0.0)
-        level[name] = wide[name] + eps * size + floor[name] + (of_the_form or {}).get(name, 0.0)
-    return Rounding(eps, level, floor, sensitivity, wide_runs + near_runs)
+        floor[name] = np.minimum(noise[name], NOISE_CAP * eps * sensitivity[name]) + eps * size.max(initial=0.0)
+        level[name] = conditioning[name] + eps * size + floor[name] + (of_the_form or {}).get(name, 0.0)
+    return Rounding(eps, level, floor, sensitivity, 2 * runs)
 
 
-def jiggled(point: Point, width: float, rng: np.random.Generator) -> dict[str, Array]:
-    """Each entry moved by ``width`` of its size, up or down at random; zeros (interventions) by ``width`` itself."""
+def jiggled(point: Point, width: float, signs: Mapping[str, Array]) -> dict[str, Array]:
+    """Each entry moved by ``width`` of its size along its sign; blocks of zeros (interventions) by ``width`` itself."""
     moved = {}
     for name, array in point.items():
         size = np.where(array == 0, 0 if array.any() else 1, np.abs(array))
-        moved[name] = (array + width * size * rng.choice([-1.0, 1.0], array.shape)).astype(array.dtype)
+        moved[name] = (array + width * size * signs[name]).astype(array.dtype)
     return moved
 
 

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-Discrepancy = Callable[[Array], float]
-
 SAMPLE = 6
 MOST = 8
 
@@ -21,34 +19,35 @@ MOST = 8
 def locate(
     size: int,
     *,
-    disagrees: Callable[[Array], bool],
+    off: Callable[[Array], tuple[float, float]],
     is_wrong: Callable[[int], bool],
     likely: Array,
     rng: np.random.Generator,
-    evaluations: int = 120,
+    evaluations: int = 80,
 ) -> tuple[list[int], bool]:
-    """Flat indices of wrong entries among ``size``, most convincing halves first, and whether the fault is dense.
+    """Flat indices of wrong entries among ``size``, and whether the fault is dense.
 
-    ``disagrees(entries)`` tests a group along its direction, ``is_wrong(entry)`` one entry alone; each call costs one
-    evaluation. ``likely`` are entries to sample first.
+    ``off(entries)`` gives the discrepancy of a group along one fixed direction and the tolerance for it, ``is_wrong(entry)``
+    looks at one entry alone; each call costs one evaluation. The discrepancy of the other half is the difference, so that
+    halving costs one evaluation a level. ``likely`` are entries to sample first.
     """
-    sample = list(dict.fromkeys([*(int(k) for k in likely), *(int(k) for k in rng.permutation(size)[:SAMPLE])]))[
-        :SAMPLE
-    ]
+    sample = list(dict.fromkeys([*(int(k) for k in likely), *(int(k) for k in rng.permutation(size)[:SAMPLE])]))[:SAMPLE]
     wrong = [k for k in sample if is_wrong(k)]
     if len(wrong) * 2 > len(sample) or size <= len(sample):
         return wrong, len(wrong) * 2 > len(sample)
-    left = evaluations - len(sample)
-    found = list(wrong)
-    groups = [np.setdiff1d(np.arange(size), np.array(sample))]
+    found, left = list(wrong), evaluations - len(sample) - 1
+    everything = np.setdiff1d(np.arange(size), np.array(sample))
+    groups = [(*off(everything), everything)]
     while groups and left > 0 and len(found) < MOST:
-        group = groups.pop()
-        left -= 1
-        if not disagrees(group):
+        discrepancy, tolerance, group = groups.pop()
+        if abs(discrepancy) <= tolerance:
             continue
+        left -= 1
         if len(group) == 1:
             found += [int(group[0])] if is_wrong(int(group[0])) else []
             continue
-        middle = len(group) // 2
-        groups += [group[middle:], group[:middle]]
+        first, second = np.array_split(group, 2)
+        in_first, tolerance_of_first = off(first)
+        groups += [(in_first, tolerance_of_first, first), (discrepancy - in_first, tolerance, second)]
+        groups.sort(key=lambda item: abs(item[0]))  # the largest discrepancy next
     return found, False

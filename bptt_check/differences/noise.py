@@ -26,13 +26,20 @@ def noise_level(function: Callable[[float], float], *, spacing: float, points: i
     return noise_of_values(values)
 
 
-def noise_at(function: Callable[[Any], Any], point: Mapping[str, Array], *, direction: Mapping[str, Array]) -> float:
+def noise_at(
+    function: Callable[[Any], Any],
+    point: Mapping[str, Array],
+    *,
+    direction: Mapping[str, Array],
+    eps: float | None = None,
+) -> float:
     """Absolute noise of a function of named arrays near ``point``, from nine values along ``direction``.
 
     Neighbours lie 50 ulps of the direction apart. It is not an ulp of the value: a small difference of large numbers
-    is far noisier than its size tells.
+    is far noisier than its size tells. ``eps`` is that of the point's type where the function does not work in a coarser
+    one.
     """
-    spacing = 50 * np.finfo(np.result_type(*point.values())).eps
+    spacing = 50 * (eps or float(np.finfo(np.result_type(*point.values())).eps))
 
     def at(offset: float) -> Any:
         moved = {name: a + offset * direction[name] if name in direction else a for name, a in point.items()}

@@ -17,7 +17,7 @@ from bptt_check.errors import BpttCheckError, SubjectError, SubjectFailed
 from bptt_check.forms.layout import Arrangement, Layout
 from bptt_check.forms.nested import flatten
 from bptt_check.forms.places import Place, place_of
-from bptt_check.points import Point, copied, named
+from bptt_check.points import Array, Point, copied, named
 from bptt_check.subject import Subject
 from bptt_check.watch import seeded, undisturbed
 
@@ -29,14 +29,14 @@ PROBE_WIDTH = 1e-3  # relative width of the move that shows how an object takes 
 class Objects:
     """Fresh objects with given parameters.
 
-    ``in_place``: parameters are written into the object's own arrays (other parts of it share them), which keep their
-    types; else they are replaced, and may be of any type.
+    ``in_place``: names of the parameters that are written into the object's own arrays (other parts of it share
+    them), which keep their types; the others are replaced, and may be of any type.
     """
 
     make: Callable[[], Any]
     places: Mapping[str, Place]
     arranged: Arrangement
-    in_place: bool = False
+    in_place: frozenset[str] = frozenset()
 
     def fresh(self, point: Point) -> Any:
         """A new object at ``point``."""
@@ -44,7 +44,7 @@ class Objects:
             obj = self.make()
         given = self.arranged.given(point)
         for name, place in self.places.items():
-            if self.in_place and place.is_path:
+            if name in self.in_place:
                 _write(place.get(obj), given[name], name)
             elif place.set is not None:
                 place.set(obj, given[name])
@@ -57,18 +57,21 @@ class Objects:
 
 def _write(target: Any, value: Any, name: str) -> None:
     """Into the object's own arrays, leaf by leaf."""
-    for into, leaf in zip(flatten(target).values(), flatten(value).values(), strict=True):
+    _write_leaves(target, flatten(value), name)
+
+
+def _write_leaves(target: Any, leaves: Mapping[str, Array], name: str) -> None:
+    for key, into in flatten(target).items():
         if not isinstance(into, np.ndarray):
             raise SubjectError(f"parameter {name} is a {type(into).__name__}, which cannot be written in place")
+        leaf = leaves[key]
         if leaf.dtype.kind != into.dtype.kind or leaf.dtype.itemsize > max(into.dtype.itemsize, 8):
-            raise SubjectError(
-                f"the object shares its array {name} with other parts of it, and it holds {into.dtype} only"
-            )
+            raise SubjectError(f"the object shares its array {name} with other parts, and it holds {into.dtype} only")
         into[...] = leaf
 
 
 def places_of(wheres: Any, what: str, *, settable: bool) -> dict[str, Place]:
-    """Places by name. Raises ``SubjectError`` for anything but a dict of them, and for one not settable that must be."""
+    """Places by name. Raises ``SubjectError`` for anything but a dict, and for one that must be set and cannot."""
     if not isinstance(wheres, Mapping) or not wheres:
         raise SubjectError(f"{what} must be a dict {{name: where}}, such as {{'W': 'layer.W'}}; it is {wheres!r}")
     places = {name: place_of(where, what=f"{what}[{name!r}]") for name, where in wheres.items()}
@@ -106,11 +109,27 @@ def objects_of(
         except Exception as error:
             raise SubjectFailed(f"{label} raised {type(error).__name__}: {error}") from error
         replacing = Objects(make, places, Arrangement(tree, layout))
-        writing = Objects(make, places, replacing.arranged, in_place=True)
         point = Subject(label, replacing.arranged.blocks, lambda _: 0.0, lambda _: {}).point
+        kept = frozenset(name for name, place in places.items() if _keeps_what_is_written(place, second, name))
+        writing = Objects(make, places, replacing.arranged, kept)
         if _takes_replacing(replacing, writing, run, point):
             return replacing, None
     return writing, str(np.result_type(*point.values()))
+
+
+def _keeps_what_is_written(place: Place, obj: Any, name: str) -> bool:
+    """Whether writing into the array shows in the object: not where a property hands out a copy."""
+    if not place.is_path:
+        return False
+    try:
+        before = {key: np.array(leaf) for key, leaf in flatten(place.get(obj)).items()}
+        other = {key: leaf + 1 for key, leaf in before.items()}
+        _write_leaves(place.get(obj), other, name)
+        shows = all(np.array_equal(leaf, other[key]) for key, leaf in flatten(place.get(obj)).items())
+        _write_leaves(place.get(obj), before, name)  # the array may be one that several objects share
+    except Exception:
+        return False
+    return shows
 
 
 def _own(value: Any) -> Any:

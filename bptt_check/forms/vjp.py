@@ -25,7 +25,7 @@ from bptt_check.points import Array, Point, copied, named, pair_of
 from bptt_check.subject import Subject
 from bptt_check.watch import undisturbed
 
-LOSSES = ("mixed", "linear", "quadratic")
+LOSSES = ("linear", "quadratic", "mixed")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,315 @@
+"""Verifying what a user's file defines: over many shapes, smallest first, in a process that may do as it likes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from bptt_check.campaign.child import Child, Reply
+from bptt_check.campaign.held import Trial, write_case
+from bptt_check.campaign.run import Stopped
+from bptt_check.campaign.shapes import LETTERS, Shape, shape_of, shapes_to_try, sorted_shapes
+from bptt_check.campaign.tried import Tried, Verified, told
+from bptt_check.errors import UsageError
+from bptt_check.report.journal import Journal, environment
+from bptt_check.report.record import Record, record_of
+from bptt_check.report.text import clean
+from bptt_check.results import Finding, Result, Verdict
+
+LOSSES = ("euclidean", "softmax_cross_entropy", "last_step", "unequal_lengths")
+TIME_LIMIT = 60.0
+LOST_IN_A_ROW = 2  # cases that crash or run out of time one after the other before the run is given up
+SHRINK_RUNS = 24
+SHRINK_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to verify and how: the options of the command, checked. ``stem`` names the reports."""
+
+    target: str
+    stem: str
+    reports: Path
+    shapes: tuple[Shape, ...] = ()
+    losses: tuple[str, ...] = ()
+    cases: int | None = None
+    seed: int = 0
+    limit: float = TIME_LIMIT
+    entries: str = "auto"
+    optional: tuple[str, ...] = ()
+    resolution: float | None = None
+    point: str | None = None
+    held: Trial | None = None
+    case_file: str | None = None
+    program: str = "bptt-check"
+
+    def line(self, trial: Trial) -> str:
+        """The shell line that runs ``trial`` alone."""
+        words = [*shlex.split(self.program), "verify", self.target]
+        if self.case_file:
+            words += ["--case", self.case_file]
+        else:
+            words += ["--shapes", str(trial.shape)] if trial.shape else []
+            words += ["--losses", trial.loss] if trial.loss else []
+            words += ["--seed", str(trial.seed)]
+            words += ["--point", self.point] if self.point else []
+        return shlex.join(words + self._options())
+
+    def held_line(self, path: Path) -> str:
+        """The shell line that runs the case held in ``path``, all its numbers included."""
+        words = [*shlex.split(self.program), "verify", self.target, "--case", str(path)]
+        return shlex.join(words + self._options())
+
+    def _options(self) -> list[str]:
+        """The options that a single case needs as well."""
+        words = ["--entries", self.entries] if self.entries != "auto" else []
+        words += ["--optional", ",".join(self.optional)] if self.optional else []
+        words += ["--resolution", f"{self.resolution:g}"] if self.resolution else []
+        words += ["--time", f"{self.limit:g}"] if self.limit != TIME_LIMIT else []
+        return words
+
+
+def verify(wanted: Wanted, *, on_case: Callable[[int, int], None] = lambda done, planned: None) -> Verified:
+    """Run the cases of a user's target, each record on the disk as it comes, then look for the smallest that fails.
+
+    Parameters
+    ----------
+    wanted: what to verify.
+    on_case: called after each case with how many are done and planned.
+
+    Raises
+    ------
+    UsageError
+        Where the target does not load or an option does not fit it.
+    ReportError
+        Where the reports cannot be written; before the first case.
+    """
+    with _Runner(wanted) as runner:
+        trials = trials_for(wanted, runner.loaded)
+        journal = Journal(
+            wanted.reports / f"{wanted.stem}.jsonl", title=wanted.target, planned=len(trials), environment=environment()
+        )
+        tried: list[Tried] = []
+        stopped, interrupted = "", False
+        try:
+            with journal:
+                for one in runner.all(trials):
+                    journal.write(one.record)
+                    tried.append(one)
+                    on_case(len(tried), len(trials))
+        except Stopped as reason:
+            stopped = str(reason)
+        except KeyboardInterrupt:
+            stopped, interrupted = "the run was interrupted", True
+        failing = smallest_failing(tried)
+        case_file = None
+        if failing and not interrupted:
+            with suppress(Stopped, KeyboardInterrupt):  # a search that fails leaves what was found before it
+                failing = runner.shrunk(failing, tried)
+                case_file = runner.hold(failing)
+        return Verified(journal.path, tuple(tried), stopped, interrupted, failing, case_file)
+
+
+def trials_for(wanted: Wanted, loaded: Mapping[str, Any]) -> tuple[Trial, ...]:
+    """The cases to run, smallest first, for a target of this kind.
+
+    Raises
+    ------
+    UsageError
+        Where an option does not fit the target.
+    """
+    if wanted.held:
+        if loaded["takes"] and wanted.held.shape is None:
+            raise UsageError(f"--case {wanted.case_file} holds no shape, and {loaded['name']} takes one")
+        return (wanted.held,)
+    if not loaded["takes"]:
+        if wanted.shapes:
+            raise UsageError(f"--shapes does not fit: {loaded['name']} takes none of T, B, D, H")
+        return tuple(Trial(wanted.seed + k) for k in range(1 if loaded["kind"] == "subject" else wanted.cases or 1))
+    shapes = sorted_shapes(_taken(shape, loaded["takes"]) for shape in _shapes(wanted, loaded))
+    names: tuple[str | None, ...] = (None,)
+    if loaded["kind"] == "cell":
+        names = wanted.losses or ((None,) if loaded["own_loss"] else LOSSES)
+    return tuple(Trial(wanted.seed, shape, loss) for shape in shapes for loss in names)
+
+
+def _shapes(wanted: Wanted, loaded: Mapping[str, Any]) -> tuple[Shape, ...]:
+    if wanted.shapes:
+        return wanted.shapes
+    if not wanted.point:
+        return shapes_to_try(wanted.cases, wanted.seed)
+    arrays: Mapping[str, list[int]] = loaded["point"]
+    initial = next((shape for name, shape in arrays.items() if name.endswith("0") and len(shape) == 2), None)
+    x = arrays.get("x")
+    if x is None or len(x) != 3 or initial is None:
+        raise UsageError(
+            f"--point {wanted.point} does not hold both x (T, B, D) and an initial state such as h0 (B, H), from which "
+            'the shape is read; say it with --shapes "T=…,B=…,D=…,H=…"'
+        )
+    return (shape_of({"T": x[0], "B": x[1], "D": x[2], "H": initial[1]}),)
+
+
+def _taken(shape: Shape, takes: tuple[str, ...] | list[str]) -> Shape:
+    """The shape with 1 for what the target does not take, so that no case is run twice."""
+    return replace(shape, **{letter: 1 for letter in LETTERS if letter not in takes})
+
+
+def smallest_failing(tried: list[Tried]) -> Tried | None:
+    """The first that disagrees, in the order run (smallest first); where none does, the first that is inconclusive."""
+    for verdict in (Verdict.DISAGREES, Verdict.INCONCLUSIVE):
+        for one in tried:
+            if one.verdict == verdict.value:
+                return one
+    return None
+
+
+class _Runner:
+    """The child process with the target loaded; started anew when a case takes it down."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.child = Child()
+        try:
+            self.loaded = self._load()
+        except BaseException:
+            self.child.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.child.close()
+
+    def all(self, trials: tuple[Trial, ...]) -> Iterator[Tried]:
+        """What comes of each trial. Raises ``Stopped`` where the code takes the process down again and again."""
+        lost = 0
+        for done, trial in enumerate(trials, start=1):
+            one = self.one(trial)
+            yield one
+            lost = lost + 1 if one.lost else 0
+            if lost == LOST_IN_A_ROW and done < len(trials):
+                last = one.record.findings[-1]["kind"]
+                raise Stopped(f"{lost} cases in a row were lost ({last}); {len(trials) - done} were not tried")
+
+    def one(self, trial: Trial, *, with_point: bool = False) -> Tried:
+        """Run one trial. A process that is gone afterwards is started again at the next."""
+        if self.child.process.poll() is not None:
+            self.child = Child()
+            try:
+                self._load()
+            except UsageError as error:
+                raise Stopped(f"the code no longer loads: {error}") from None
+        lengths = trial.shape.lengths if trial.shape else None
+        request = {"shape": lengths, "seed": trial.seed, "loss": trial.loss, "point": trial.point}
+        reply = self.child.ask({**request, "with_point": with_point}, limit=self.wanted.limit)
+        if reply.lost:
+            self.child.close()
+            return self._lost(trial, reply)
+        if "refused" in reply.data:
+            raise UsageError(reply.data["refused"])
+        return self._tried(trial, reply)
+
+    def shrunk(self, failing: Tried, tried: list[Tried]) -> Tried:
+        """The smallest failing case that reducing one length after the other leads to. Not journaled."""
+        if (
+            failing.lost
+            or failing.trial.shape is None
+            or failing.trial.point
+            or self.wanted.shapes
+            or self.wanted.point
+        ):
+            return failing
+        known = {one.trial for one in tried}
+        until, left = time.monotonic() + SHRINK_SECONDS, SHRINK_RUNS
+        smaller = iter(sorted_shapes(failing.trial.shape.smaller()))
+        while (shape := next(smaller, None)) is not None and left > 0 and time.monotonic() < until:
+            trial = replace(failing.trial, shape=_taken(shape, self.loaded["takes"]))
+            if trial in known:
+                continue
+            known.add(trial)
+            left -= 1
+            one = self.one(trial)
+            same = one.verdict == failing.verdict and one.faults == failing.faults
+            if same and not one.lost:
+                failing = one
+                smaller = iter(sorted_shapes(shape.smaller()))
+        return failing
+
+    def hold(self, failing: Tried) -> Path | None:
+        """Write the failing case, with all its numbers unless they are too many; not where it came from such a file."""
+        if self.wanted.held or failing.lost:
+            return None
+        again = self.one(failing.trial, with_point=True)
+        if again.held is None and self.wanted.point:
+            return None  # the seed alone would not make the case again
+        path = self.wanted.reports / f"{self.wanted.stem}.case.json"
+        write_case(path, replace(failing.trial, point=again.held), target=self.wanted.target)
+        return path
+
+    def _load(self) -> Mapping[str, Any]:
+        wanted = self.wanted
+        options = {"entries": wanted.entries, "optional": list(wanted.optional), "resolution": wanted.resolution}
+        request = {"load": wanted.target, "options": options, "losses": list(wanted.losses), "point": wanted.point}
+        reply = self.child.ask(request, limit=wanted.limit)
+        if reply.lost:
+            raise UsageError(f"{clean(wanted.target)} cannot be loaded: {reply.message}")
+        if "refused" in reply.data:
+            raise UsageError(clean(reply.data["refused"], limit=600))
+        return reply.data
+
+    def _tried(self, trial: Trial, reply: Reply) -> Tried:
+        data = reply.data
+        findings = [Finding(**finding) for finding in data["record"]["findings"]]
+        extra = _noticed(reply)
+        row = {key: value for key, value in data["record"].items() if key not in ("schema", "blocks", "findings")}
+        record = Record(
+            **row,
+            blocks=tuple(data["record"]["blocks"]),
+            findings=tuple(json.loads(json.dumps(vars(finding))) for finding in (*findings, *extra)),
+        )
+        table = "\n".join([data["table"], *(f"  finding: {finding}" for finding in extra)])
+        return Tried(trial, self._named(record, trial), table, data["trace"], held=data.get("held"))
+
+    def _lost(self, trial: Trial, reply: Reply) -> Tried:
+        finding = Finding(reply.lost, reply.message, fault=True)
+        result = Result(self.loaded["name"], Verdict.INCONCLUSIVE, {}, (finding,))
+        return Tried(trial, self._named(record_of(result), trial), told(result), lost=True)
+
+    def _named(self, record: Record, trial: Trial) -> Record:
+        """The record under a name and case of ours, which no name in the user's code can confuse."""
+        cell = {"cell": self.loaded["name"]} if self.loaded["kind"] == "cell" else {}
+        line = {} if record.verdict == Verdict.AGREES.value else {"reproduce": self.wanted.line(trial)}
+        case = {"target": self.wanted.target, **cell, **trial.case}
+        return replace(record, name=f"{self.wanted.stem}, {trial.described}", case=case, data=line)
+
+
+def _noticed(reply: Reply) -> tuple[Finding, ...]:
+    """What was seen from outside while the case ran."""
+    findings = []
+    if reply.printed:
+        first = clean(next((line for line in reply.said.splitlines() if line.strip()), ""), limit=60)
+        findings.append(
+            Finding("prints", f"the code prints ({reply.printed} bytes, beginning {first!r}); none of it is shown")
+        )
+    if reply.data.get("forks"):
+        findings.append(
+            Finding("forks", f"the code starts {reply.data['forks']} processes of its own; they are ended with it")
+        )
+    return tuple(findings)
+
+
+def stem_of(target: str) -> str:
+    """What the reports of ``target`` are called: the file's stem, or the dotted name."""
+    place, _, name = target.rpartition(".py:") if ".py:" in target else (target.removesuffix(".py"), "", "")
+    stem = Path(place).name.replace(":", ".") + (f".{name}" if name else "")
+    safe = "".join(sign if sign.isalnum() or sign in "._-" else "_" for sign in stem).strip(".")
+    if not safe:
+        raise UsageError(f"{clean(target)!r} names nothing to verify; give FILE.py or package.module:name")
+    return safe

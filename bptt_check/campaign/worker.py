@@ -1,0 +1,187 @@
+"""The process in which a user's code runs: one line of JSON in, one line out, and nothing that it does reaches ours.
+
+It may print, exit, fork, crash or never come back; :mod:`bptt_check.campaign.child` holds the other end.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from bptt_check.campaign.held import decoded, encoded
+from bptt_check.campaign.target import Target, load, load_arrays
+from bptt_check.campaign.tried import told
+from bptt_check.checking import check
+from bptt_check.errors import SubjectError, UsageError
+from bptt_check.lstm.losses import loss_named
+from bptt_check.report.record import record_of
+from bptt_check.results import Finding, Result, Verdict
+from bptt_check.subject import Subject
+
+INITIAL_STATE = re.compile(r"(?:[hsc]|prev|state|cell|hidden)_?0?(?:_init)?|init\w*", re.IGNORECASE)
+
+
+def main() -> None:
+    """Answer requests until there are no more."""
+    requests, answers = _private_channels()
+    _no_core_files()
+    faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1, all_threads=False)
+    me, forks = os.getpid(), [0]
+    os.register_at_fork(before=lambda: forks.__setitem__(0, forks[0] + 1))
+    _send(answers, {"ready": True})
+    session = _Session()
+    for line in requests:
+        forks[0] = 0
+        try:
+            answer = session.answer(json.loads(line))
+        except UsageError as error:
+            answer = {"refused": str(error)}
+        except BaseException as error:
+            answer = {"refused": f"{type(error).__name__}: {error}"}
+        if os.getpid() != me:
+            os._exit(0)  # a copy that the code under test has forked, and that has come back through its stack
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+        _send(answers, {**answer, "forks": forks[0]})
+    os._exit(0)  # without waiting for threads that the code under test may have left
+
+
+def _private_channels() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the pipes out of the code's reach: its stdin is empty, its stdout goes where its stderr goes."""
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.dup2(2, 1)
+    return requests, answers
+
+
+def _send(answers: BinaryIO, answer: Mapping[str, Any]) -> None:
+    left = memoryview(json.dumps(answer, allow_nan=False).encode() + b"\n")
+    while left:
+        left = left[answers.write(left) :]
+
+
+def _no_core_files() -> None:
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+class _Session:
+    """What is loaded: the target, the arrays that replace those it draws, and how to check."""
+
+    def __init__(self) -> None:
+        self.target: Target | None = None
+        self.arrays: dict[str, Any] = {}
+        self.options: dict[str, Any] = {}
+
+    def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if "load" in request:
+            self.options = dict(request["options"])
+            self.arrays = load_arrays(request["point"]) if request["point"] else {}
+            self.target = load(request["load"])
+            self._check_losses(self.target, request["losses"])
+            shapes = {name: list(array.shape) for name, array in self.arrays.items()}
+            loaded = {"kind": self.target.kind, "name": self.target.name, "takes": self.target.takes}
+            return {**loaded, "own_loss": self.target.own_loss, "point": shapes}
+        assert self.target is not None
+        return self._trial(self.target, request)
+
+    def _trial(self, target: Target, request: Mapping[str, Any]) -> dict[str, Any]:
+        arrays = self.arrays | decoded(request["point"] or {})
+        shape, seed, loss = request["shape"] or {}, int(request["seed"]), request["loss"]
+        subject: Subject | None = None
+        try:
+            subject = _alone(_ours(target.make)(shape, seed, loss, arrays))
+            self._known(subject)
+            result = check(subject, rng=seed, **self.options)
+            result = replace(result, findings=(*result.findings, *_zero_states(subject)))
+        except UsageError:
+            raise
+        except SubjectError as error:
+            result = _undecided(target, subject, Finding("refused", str(error), fault=True))
+        except BaseException as error:
+            result = _undecided(target, subject, _raised(error))
+        answer: dict[str, Any] = {"record": record_of(result).as_json(), "table": told(result), "trace": _trace(result)}
+        if request.get("with_point") and subject is not None:
+            answer["held"] = encoded(subject.point)
+        return answer
+
+    def _check_losses(self, target: Target, names: Sequence[str]) -> None:
+        if names and target.kind != "cell":
+            raise UsageError(f"--losses is for cells; {target.name} brings its own loss")
+        for name in names:
+            try:
+                loss_named(name, T=1, B=1, rng=np.random.default_rng(0))
+            except ValueError as error:
+                raise UsageError(f"--losses: {error}") from None
+
+    def _known(self, subject: Subject) -> None:
+        unknown = sorted(set(self.options["optional"]) - set(subject.blocks))
+        if unknown:
+            raise UsageError(f"--optional names {', '.join(unknown)}; the gradients are {', '.join(subject.blocks)}")
+
+
+def _ours(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it is, but a process that it has forked ends where it comes back to us, before it forks again."""
+    me = os.getpid()
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        finally:
+            if os.getpid() != me:
+                os._exit(0)
+
+    return call
+
+
+def _alone(subject: Subject) -> Subject:
+    pair = (_ours(subject.pair[0]), _ours(subject.pair[1])) if subject.pair else None
+    return replace(subject, loss_at=_ours(subject.loss_at), gradient_at=_ours(subject.gradient_at), pair=pair)
+
+
+def _raised(error: BaseException) -> Finding:
+    detail = "".join(traceback.format_exception(error))
+    if isinstance(error, SystemExit):
+        return Finding("exited", f"the code calls sys.exit({error.code!r}); it must return instead", detail, fault=True)
+    return Finding("raised", f"{type(error).__name__}: {error}", detail, fault=True)
+
+
+def _undecided(target: Target, subject: Subject | None, finding: Finding) -> Result:
+    return Result(subject.name if subject else target.name, Verdict.INCONCLUSIVE, {}, (finding,))
+
+
+def _zero_states(subject: Subject) -> tuple[Finding, ...]:
+    zeros = [name for name, array in subject.point.items() if INITIAL_STATE.fullmatch(name) and not array.any()]
+    if not zeros:
+        return ()
+    names = " and ".join(zeros)
+    return (Finding("zero-states", f"{names} zero throughout: faults in what is carried can hide; draw other values"),)
+
+
+def _trace(result: Result) -> str:
+    """The last place in the user's own code that an exception went through, as one line."""
+    own = str(Path(__file__).resolve().parent.parent)
+    for finding in result.findings:
+        places = re.findall(r'^  File "([^"]+)", line (\d+), in (\S+)', finding.detail, re.MULTILINE)
+        theirs = [place for place in places if not place[0].startswith((own, "<")) and "site-packages" not in place[0]]
+        if theirs:
+            file, line, function = theirs[-1]
+            return f"{Path(file).name}, line {line}, in {function}"
+    return ""
