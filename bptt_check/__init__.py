@@ -9,18 +9,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bptt_check.checking import check as check
+    from bptt_check.checking import check
     from bptt_check.errors import (
-        BpttCheckError as BpttCheckError,
-        GradientDisagrees as GradientDisagrees,
-        GradientError as GradientError,
-        GradientInconclusive as GradientInconclusive,
-        SubjectError as SubjectError,
-        UsageError as UsageError,
+        BpttCheckError,
+        GradientDisagrees,
+        GradientError,
+        GradientInconclusive,
+        SubjectError,
+        UsageError,
     )
-    from bptt_check.forms.cell import Cell as Cell
-    from bptt_check.results import Block as Block, Finding as Finding, Result as Result, Verdict as Verdict
-    from bptt_check.subject import Subject as Subject
+    from bptt_check.forms.cell import Cell
+    from bptt_check.results import Block, Finding, Result, Verdict
+    from bptt_check.subject import Subject
 
 __version__ = "0.1.0"
 

@@ -5,7 +5,7 @@ Here gradient and reference meet, entry by entry or along a direction; what foll
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from bptt_check.reference import Reference
 from bptt_check.subject import Array, Point, Subject
 
 KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
+USUAL = 0.2  # share of its error estimate that a difference quotient is usually off by
 LADDERS = (-24, -16, -10, -6, -3, -1, 3)  # widest step of each, as a power of two of the scale
 
 
@@ -98,7 +99,8 @@ class Bench:
             return dict(self.rounding.level)
         step = Richardson().widest
         return {
-            name: level + self.reference.noise / (step * self.scale(name)) for name, level in self.rounding.level.items()
+            name: level + self.reference.noise / (step * self.scale(name))
+            for name, level in self.rounding.level.items()
         }
 
     def estimate(self, name: str, entries: Array, method: Method | None = None) -> Estimate:
@@ -133,23 +135,18 @@ class Bench:
 
     def refined(self, name: str, entries: Array) -> Estimate:
         """Real differences on ladders of steps from tiny to wide; a wider one counts only where it confirms the finer."""
-        best = self.estimate(name, entries, Richardson(widest=2.0 ** LADDERS[0]))
-        for power in LADDERS[1:]:
-            wider = self.estimate(name, entries, Richardson(widest=2.0**power))
-            best = _confirmed(best, wider)
-        return best
+        return _laddered(lambda method: self.estimate(name, entries, method))
 
     def along(self, v: Point, *, refine: bool = False) -> Off:
         """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small."""
         direction = directions.along(v, self.gradient, self.rounding)
         norm = max(_rms(part) / (_rms(self.point[name]) or 1.0) for name, part in v.items()) or 1.0
         unit = {name: part / norm for name, part in v.items()}
-        estimate = along(self.reference.method, self.loss, self.reference.point, unit, noise=self.reference.noise)
-        if refine and not self.reference.exact:
-            for power in reversed(LADDERS):
-                method = Richardson(widest=2.0**power)
-                finer = along(method, self.loss, self.reference.point, unit, noise=self.reference.noise)
-                estimate = _confirmed(finer, estimate)
+
+        def by(method: Method) -> Estimate:
+            return along(method, self.loss, self.reference.point, unit, noise=self.reference.noise)
+
+        estimate = _laddered(by) if refine and not self.reference.exact else by(self.reference.method)
         error = 0.0 if self.reference.exact else float(estimate.error) * norm
         return Off(
             discrepancy=float(estimate.value) * norm - direction.predicted,
@@ -183,9 +180,7 @@ class Bench:
             return None
         level = rounding.measure(self.subject.gradient, point, gradient, eps=self.eps, rng=self.rng)
         self.bill.gradients += level.gradients
-        return Bench(
-            self.subject, point, gradient, level, self.reference.at(point), size, self.rng, self.bill
-        )
+        return Bench(self.subject, point, gradient, level, self.reference.at(point), size, self.rng, self.bill)
 
 
 def _rms(array: Array) -> float:
@@ -197,12 +192,22 @@ def float_of(value: Any) -> Any:
     return np.asarray(value).real.reshape(())[()]
 
 
+def _laddered(by: Callable[[Method], Estimate]) -> Estimate:
+    """Real differences on one ladder of steps after the other, from tiny to wide."""
+    best = by(Richardson(widest=2.0 ** LADDERS[0]))
+    for power in LADDERS[1:]:
+        best = _confirmed(best, by(Richardson(widest=2.0**power)))
+    return best
+
+
 def _confirmed(finer: Estimate, wider: Estimate) -> Estimate:
     """Entry by entry the sharper of two estimates, but the wider steps only where the finer do not contradict them.
 
-    Choosing the sharpest of several favours those that flatter themselves; so what the two differ by stays in the error.
+    Choosing the sharpest of several favours those that flatter themselves; so where two differ by more than the blunter
+    one's error is likely to explain, what they differ by stays in the error.
     """
     apart = np.abs(wider.value - finer.value)
-    wider = replace(wider, truncation=np.maximum(wider.truncation, apart / REFERENCE_SAFETY))
+    unexplained = np.where(apart > USUAL * finer.error, apart / REFERENCE_SAFETY, 0.0)
+    wider = replace(wider, truncation=np.maximum(wider.truncation, unexplained))
     wins = (apart <= REFERENCE_SAFETY * (finer.error + wider.error)) & (wider.error < finer.error)
     return replace(chosen(wins, wider, finer), evaluations=finer.evaluations + wider.evaluations)

@@ -74,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     equations = commands.add_parser(
         "equations", help="list the equations, and where each is tested", allow_abbrev=False
     )
+    equations.add_argument(
+        "journal",
+        metavar="JOURNAL.jsonl",
+        nargs="?",
+        help="what a run has left; adds what it has found about each equation",
+    )
     equations.set_defaults(run=_equations)
     init = commands.add_parser("init", help="write a small running file to start from", allow_abbrev=False)
     init.add_argument("file", metavar="FILE.py")
@@ -232,8 +238,18 @@ def _report(options: argparse.Namespace) -> int:
 def _equations(options: argparse.Namespace) -> int:
     from bptt_check import ledger
 
-    _say(ledger.table())
-    return AGREES
+    if options.journal is None:
+        _say(ledger.table())
+        return AGREES
+    from bptt_check.report.journal import read_journal
+    from bptt_check.report.ledger_lines import ledger_said
+    from bptt_check.report.summary import summarise
+
+    summary = summarise(read_journal(options.journal))
+    _say(f"{ledger.table(ledger.fill(summary.records))}\n\n{ledger_said(summary.ledger)}")
+    if any(line.verdict == "DISAGREES" for line in summary.ledger):
+        return DISAGREES
+    return AGREES if summary.ledger and summary.complete else INCONCLUSIVE
 
 
 def _init(options: argparse.Namespace) -> int:

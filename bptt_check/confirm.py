@@ -70,7 +70,9 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float) -> Confirme
     if cleared is False:
         return Confirmed(comparison, kinks)
     level = np.where(ambiguous, np.maximum(comparison.level, blunt / ROUNDING_SAFETY), comparison.level)
-    floor = np.where(ambiguous, np.maximum(comparison.rounding_floor, blunt / ROUNDING_SAFETY), comparison.rounding_floor)
+    floor = np.where(
+        ambiguous, np.maximum(comparison.rounding_floor, blunt / ROUNDING_SAFETY), comparison.rounding_floor
+    )
     return Confirmed(replace(comparison, level=level, rounding_floor=floor), kinks, bool(cleared), cleared is None)
 
 
@@ -95,15 +97,21 @@ def _updated(c: Comparison, places: Array, value: Array, error: Array, noise: Ar
 
 def _sharper(bench: Bench, c: Comparison, resolution: float) -> Comparison:
     """Entries that are seen too bluntly once more, on ladders of steps; a sample decides whether that helps."""
-    seen = c.seen(resolution)
-    blunt = np.flatnonzero((seen > resolution) & ~c.wrong)
+    blunt = np.flatnonzero(_blunt(c, resolution) & ~c.wrong)
     for places in (blunt[:QUOTIENTS], blunt[QUOTIENTS:]):
         if len(places):
             estimate = bench.refined(c.name, c.entries[places])
             c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
-            if (c.seen(resolution)[places] > resolution).all():
+            if _blunt(c, resolution)[places].all():
                 break
     return c
+
+
+def _blunt(c: Comparison, resolution: float) -> Array:
+    """Entries seen less finely than asked; of a block that lies below its floor as a whole, all that are."""
+    if c.hidden(resolution):
+        return np.asarray((c.tolerance > resolution * c.size) & (c.size > 0))
+    return np.asarray(c.seen(resolution) > resolution)
 
 
 def _finer(bench: Bench, c: Comparison, places: Array) -> Comparison:
@@ -140,7 +148,7 @@ def _quotients(bench: Bench, c: Comparison, places: Array) -> Comparison:
 
 def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tuple[int, ...]]:
     """Where one-sided derivatives differ and the gradient lies between them, it is a subgradient: the reference is it."""
-    found = []
+    found: list[int] = []
     reference, error, noise = c.reference.copy(), c.error.copy(), c.noise.copy()
     smooth = 0
     for place in places:

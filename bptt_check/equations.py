@@ -7,7 +7,10 @@ two are true.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from bptt_check.lstm.variants import Gate, Variant
 
 LIPTON = "Lipton et al., arXiv:1506.00019"
 POST = "N. Jimenez, Simple LSTM, 2014"
@@ -46,6 +49,20 @@ class Entry:
         from bptt_check.mathml import mathml
 
         return mathml(self.formula)
+
+
+@dataclass(frozen=True)
+class Behind:
+    """The equations behind a block: its ``own``, and those of what step t+1 hands back to it, ``carried``."""
+
+    own: tuple[str, ...]
+    carried: tuple[str, ...] = ()
+
+    def at(self, t: int | None, T: int) -> tuple[str, ...]:
+        """The equations at step t: nothing is handed back at t = T, and nothing else at t = 0."""
+        if t == 0:
+            return (*self.carried, *self.own)
+        return self.own if t in (None, T) else (*self.own, *self.carried)
 
 
 def _forward(name: str, title: str, formula: str, source: str = f"{LIPTON}; {POST}") -> Entry:
@@ -179,3 +196,19 @@ ENTRIES: tuple[Entry, ...] = (
         (f"{HOLDS}[P13]", LAWS + "test_a_saturated_gate_keeps_its_relative_accuracy"),
     ),
 )
+
+
+def behind_each(cell: Variant, weights: Iterable[str]) -> dict[str, Behind]:
+    """Which equations stand behind each block of a cell of the family, its variant's lines included."""
+    peepholes, memory = bool(cell.peepholed), cell.feedback == "s"
+    gates = ("B7r",) if cell.gate_recurrence else ()
+    named = {f"z_{k}(t)": Behind(("B4",)) for k in cell.blocks}
+    named |= {f"{k}(t)": Behind(("B3",), gates) for k in ("i", "f", "o")} | {"g(t)": Behind(("B3",))}
+    if cell.forget_gate is Gate.COUPLED:
+        named["i(t)"] = Behind(("B3", "B3c"), gates)
+    for name in weights:
+        named[name] = Behind(("B6",) if name.startswith("b_") else ("B5p",) if name.startswith("p_") else ("B5",))
+    output, carry = ("B7", "B8s") if memory else ("B7",), ("B8", *("B8s",) * memory, *("B8p",) * peepholes)
+    named |= {"h(t)": Behind(("B1",), output), "s(t)": Behind(("B2", *("B2p",) * ("o" in cell.peepholed)), carry)}
+    named |= {"h0": Behind(("B9",), output), "s0": Behind(("B9",), carry), "x": Behind(("B7",))}
+    return named | {f"{k}0": Behind(("B9",), gates) for k in ("i", "f", "o")}

@@ -13,13 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from bptt_check.equations import ENTRIES, Entry
-from bptt_check.lstm.variants import Gate, Variant, variant_named
+from bptt_check.tally import Figures, Way
+from bptt_check.tally import equations_of as equations_of
+from bptt_check.tally import fill as fill
 
 PACKAGE = Path(__file__).parent
-NO_ROUNDING = 1e-6  # a relative error that no rounding explains
 _TAG = re.compile(r"#\s*(?:\([^)]*\)\s+)?(?P<ids>[FLBP]\d+[a-z]?(?:, [FLBP]\d+[a-z]?)*)(?![\w–-])(?P<rest>[^#]*)")
 _SAID = re.compile(r"(?P<ids>[FLBP]\d+[a-z]?(?:, [FLBP]\d+[a-z]?)*): ")
 _QUALIFIERS = (("peephole", "p"), ("FGR", "r"), ("f = 1 − i", "c"), ("open", "o"), ("state feedback", "s"))
@@ -35,24 +35,6 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What runs have found about one entry.
-
-    ``max_relative_error`` is the largest of all comparisons, ``tolerance_ratio`` the largest in units of what rounding
-    allows, ``resolution`` the coarsest. ``verdict``: DISAGREES if any comparison does, else INCONCLUSIVE if any is,
-    AGREES, or NOT_COMPARED; for what is kept because it is false, DIFFERS once it was seen to.
-    """
-
-    entry: Entry
-    cases: int = 0
-    compared: int = 0
-    max_relative_error: float | None = None
-    tolerance_ratio: float | None = None
-    resolution: float | None = None
-    verdict: str = "NOT_COMPARED"
 
 
 def entries() -> tuple[Entry, ...]:
@@ -74,6 +56,14 @@ def entry(name: str) -> Entry:
     raise KeyError(f"no equation is named {name!r}; the ledger has {', '.join(e.id for e in ENTRIES)}")
 
 
+def stands_in(name: str) -> tuple[str, ...]:
+    """Where an entry stands, each file once: ``("lstm/forward.py:105, 112",)``."""
+    files: dict[str, list[str]] = {}
+    for place in places().get(name, ()):
+        files.setdefault(place.file.partition("/")[2], []).append(str(place.line))
+    return tuple(f"{file}:{', '.join(lines)}" for file, lines in files.items())
+
+
 @cache
 def places() -> Mapping[str, tuple[Place, ...]]:
     """Where each id stands: tagged comments in ``lstm/``, and docstrings in ``laws/`` that begin with an id."""
@@ -89,64 +79,43 @@ def places() -> Mapping[str, tuple[Place, ...]]:
     return {name: tuple(where) for name, where in found.items()}
 
 
-def table() -> str:
-    """The ledger for a terminal: id, formula, where it stands, what checks it."""
-    where = places()
+def table(figures: Iterable[Figures] = ()) -> str:
+    """The ledger for a terminal: id, formula, where it stands, what checks it, and what runs have found, if given."""
+    found = {each.entry.id: each for each in figures}
     lines = []
     kind = ""
     for item in ENTRIES:
         if item.kind != kind:
             kind = item.kind
-            lines += ["", _HEADINGS[kind]]
+            lines += ["", HEADINGS[kind]]
         mirrors = f"   ← {', '.join(item.mirrors)}" if item.mirrors else ""
         lines.append(f"  {item.id:<4} {item.formula}{mirrors}")
         lines.append(f"       {item.title}; {item.source}")
-        lines.append(f"       stands in   {_by_file(where.get(item.id, ()))}")
+        lines.append(f"       stands in   {'  '.join(stands_in(item.id))}")
         lines.append(f"       checked by  {item.properties[0]}")
+        lines += _found(found[item.id]) if found else []
     return "\n".join(lines[1:])
 
 
-def fill(records: Iterable[Any]) -> tuple[Figures, ...]:
-    """What report rows say about each entry, in the ledger's order.
-
-    ``records``: :class:`~bptt_check.report.record.Record` objects or their JSON. Each block counts towards the
-    equations that it names, and towards the lines of its cell's variant that it passes through.
-    """
-    sums: dict[str, _Sum] = {item.id: _Sum(item) for item in ENTRIES}
-    for record in records:
-        case, blocks = _field(record, "case") or {}, _field(record, "blocks") or ()
-        cell = _variant(case.get("cell"))
-        seen: set[str] = set()
-        for block in blocks:
-            for name in equations_of(block, cell):
-                if name in sums:
-                    sums[name].add(block, first=name not in seen)
-                    seen.add(name)
-    return tuple(each.figures() for each in sums.values())
+def _found(figures: Figures) -> list[str]:
+    if not figures.ways:
+        return ["       NOT COMPARED in this run"]
+    return [f"       {figures.verdict}", *(f"         {way_in_words(way)}" for way in figures.ways)]
 
 
-def equations_of(block: Mapping[str, Any], cell: Variant | None = None) -> tuple[str, ...]:
-    """The ids that a block's comparison is about: those it names, and those its cell's gradient runs through."""
-    named = re.findall(r"[FLBP]\d+[a-z]?", str(block.get("equation") or ""))
-    name = str(block.get("name", ""))
-    if cell is None or not named or re.match(r"law |.*, locally$", name):
-        return tuple(dict.fromkeys(named))
-    if name.startswith("p_"):
-        return ("B5p",)
-    peepholes, memory = bool(cell.peepholed), cell.feedback == "s"
-    carried_to_s = ["B8", *["B8p"] * peepholes, *["B8s"] * memory]
-    further = {
-        "h(t)": ["B8s" if memory else "B7"],
-        "h0": ["B8s" if memory else "B7"],
-        "s(t)": [*["B2p"] * ("o" in cell.peepholed), *carried_to_s],
-        "s0": carried_to_s,
-        "i(t)": ["B3c"] * (cell.forget_gate is Gate.COUPLED),
-    }
-    recurrent = cell.gate_recurrence and re.fullmatch(r"[ifo](\(t\)|0)", name)
-    return tuple(dict.fromkeys([*named, *further.get(name, []), *["B7r"] * bool(recurrent)]))
+def way_in_words(way: Way) -> str:
+    """The figures of one way of looking at an entry, on one line."""
+    error, ratio, resolution = (
+        "–" if value is None else f"{value:.1e}"
+        for value in (way.max_relative_error, way.tolerance_ratio, way.resolution)
+    )
+    return (
+        f"{way.name}: {way.cases:,} {'case' if way.cases == 1 else 'cases'}, {way.compared:,} entries, "
+        f"error at most {error} = {ratio} of its tolerance, seen from {resolution}"
+    )
 
 
-_HEADINGS = {
+HEADINGS = {
     "forward": "Forward pass",
     "loss": "Loss",
     "reading": "dL/dw = Σ_t Σ_i dL(t)/dh_i(t) · ∂h_i(t)/∂w, as it can be read",
@@ -154,58 +123,6 @@ _HEADINGS = {
     "variant": "Lines of the variants",
     "law": "Laws",
 }
-
-
-def _by_file(where: Iterable[Place]) -> str:
-    """Places, each file once: ``lstm/forward.py:105, 112``."""
-    files: dict[str, list[str]] = {}
-    for place in where:
-        files.setdefault(place.file.partition("/")[2], []).append(str(place.line))
-    return "  ".join(f"{file}:{', '.join(lines)}" for file, lines in files.items())
-
-
-class _Sum:
-    """Running figures of one entry."""
-
-    def __init__(self, item: Entry) -> None:
-        self.item, self.cases, self.compared = item, 0, 0
-        self.largest: dict[str, float | None] = dict.fromkeys(("max_relative_error", "tolerance_ratio", "resolution"))
-        self.verdicts: set[str] = set()
-
-    def add(self, block: Mapping[str, Any], *, first: bool) -> None:
-        compared = int(block.get("compared") or 0)
-        verdict = str(block.get("verdict", ""))
-        if verdict == "NOT_RETURNED":
-            return
-        self.verdicts.add(verdict)
-        self.cases += first
-        self.compared += compared
-        for key, before in self.largest.items():
-            value = block.get(key)
-            if value is not None:
-                self.largest[key] = _larger(before, float(value))
-
-    def figures(self) -> Figures:
-        verdict = next((v for v in ("DISAGREES", "INCONCLUSIVE", "AGREES") if v in self.verdicts), "NOT_COMPARED")
-        if not self.item.holds and self.cases:
-            verdict = "DIFFERS" if (self.largest["max_relative_error"] or 0) > NO_ROUNDING else "INCONCLUSIVE"
-        return Figures(self.item, self.cases, self.compared, **self.largest, verdict=verdict)
-
-
-def _larger(a: float | None, b: float) -> float:
-    """The larger, where NaN is larger than anything."""
-    return b if a is None or not b <= a else a
-
-
-def _field(record: Any, name: str) -> Any:
-    return record.get(name) if isinstance(record, Mapping) else getattr(record, name)
-
-
-def _variant(name: Any) -> Variant | None:
-    try:
-        return variant_named(str(name))
-    except ValueError:
-        return None
 
 
 def _comment_tags(source: str) -> Iterator[tuple[int, list[str]]]:

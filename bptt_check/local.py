@@ -24,9 +24,11 @@ import numpy as np
 
 from bptt_check.differences import ComplexStep, Method
 from bptt_check.differences.evaluate import partials
+from bptt_check.differences.jointly import all_partials
+from bptt_check.equations import Behind as Behind
+from bptt_check.equations import behind_each
 from bptt_check.lstm.backward import backward as derived_backward
 from bptt_check.lstm.problem import Backward, Problem
-from bptt_check.lstm.variants import Gate
 from bptt_check.results import Block, Verdict
 
 Array = np.ndarray[Any, Any]
@@ -64,20 +66,6 @@ class Line:
         return f"{self.name}{where}: {', '.join(self.equations) or 'no equation of ours'}, off by {self.error:.2g}"
 
 
-@dataclass(frozen=True)
-class Behind:
-    """The equations behind a block: its ``own``, and those of what step t+1 hands back to it, ``carried``."""
-
-    own: tuple[str, ...]
-    carried: tuple[str, ...] = ()
-
-    def at(self, t: int | None, T: int) -> tuple[str, ...]:
-        """The equations at step t: nothing is handed back at t = T, and nothing else at t = 0."""
-        if t == 0:
-            return (*self.carried, *self.own)
-        return self.own if t in (None, T) else (*self.own, *self.carried)
-
-
 class HeldForward:
     """Λ as a function of named arrays: a forward pass cut at each of its taps."""
 
@@ -100,11 +88,25 @@ class HeldForward:
                 return value
             dv = self.derivatives[f"{name}(t)"][t - 1]
             products.append(np.asarray((dv * value).sum(axis=tuple(range(-dv.ndim, 0)))))
-            nudge: Array = point[f"{name}(t)"][..., t - 1, :, :]
-            return self.values[name, t] + nudge
+            nudge = np.take(point[f"{name}(t)"], t - 1, axis=-1 - dv.ndim)
+            return np.asarray(self.values[name, t] + nudge)
 
         loss = self.tapped(point, tap)
         return np.asarray(sum(products, np.asarray(loss)))
+
+    def is_initial(self, name: str) -> bool:
+        """Whether an array of the point is a state of step 0."""
+        return name.endswith("0") and not {name[:-1], f"next {name[:-1]}"}.isdisjoint(self.order)
+
+    def levels(self, point: Point) -> dict[int, float]:
+        """For each step, the size of the terms that its lines add up: derivatives read, times what multiplies them."""
+        values = [*point.values(), *self.values.values()]
+        factor = max(1.0, *(float(np.abs(value).max(initial=0)) for value in values))
+        largest = dict.fromkeys(range(self.T + 2), 0.0)
+        for name in self.zeros:
+            for t in range(1, self.T + 1):
+                largest[t] = max(largest[t], float(np.abs(self.derivatives[name][t - 1]).max(initial=0)))
+        return {t: factor * max(largest[t], largest[t + 1]) for t in range(self.T + 1)}
 
     def _is_held(self, name: str) -> bool:
         return f"{name}(t)" in self.derivatives
@@ -142,12 +144,8 @@ def lines(
     """
     held = HeldForward(tapped, point, derivatives)
     everything = {**point, **held.zeros}
-    local = {
-        name: _local(method or ComplexStep(), held, everything, name, stacked)
-        for name in everything
-        if name in derivatives
-    }
-    levels = _levels(held, point, derivatives)
+    local = _local(method or ComplexStep(), held, everything, [k for k in everything if k in derivatives], stacked)
+    levels = held.levels(point)
     found = []
 
     def compare(name: str, t: int | None, level: float) -> None:
@@ -163,7 +161,7 @@ def lines(
                 compare(name, t, levels[t])
     for name in local:
         if name in point and name != "x":
-            compare(name, *((0, levels[0]) if name.endswith("0") else (None, sum(levels.values()))))
+            compare(name, *((0, levels[0]) if held.is_initial(name) else (None, sum(levels.values()))))
     return tuple(_named_by_their_ends(found, equations, held.T))
 
 
@@ -190,19 +188,7 @@ def lines_of(problem: Problem, *, backward: Backward = derived_backward) -> tupl
 
 def equations_of(problem: Problem) -> dict[str, Behind]:
     """Which equations stand behind each block of a cell of the family, its variant's lines included."""
-    cell = problem.variant
-    peepholes, memory = bool(cell.peepholed), cell.feedback == "s"
-    gates = ("B7r",) if cell.gate_recurrence else ()
-    named = {f"z_{k}(t)": Behind(("B4",)) for k in cell.blocks}
-    named |= {f"{k}(t)": Behind(("B3",), gates) for k in ("i", "f", "o")} | {"g(t)": Behind(("B3",))}
-    if cell.forget_gate is Gate.COUPLED:
-        named["i(t)"] = Behind(("B3", "B3c"), gates)
-    for name in problem.weights:
-        named[name] = Behind(("B6",) if name.startswith("b_") else ("B5p",) if name.startswith("p_") else ("B5",))
-    output, carry = ("B7", "B8s") if memory else ("B7",), ("B8", *("B8s",) * memory, *("B8p",) * peepholes)
-    named |= {"h(t)": Behind(("B1",), output), "s(t)": Behind(("B2", *("B2p",) * ("o" in cell.peepholed)), carry)}
-    named |= {"h0": Behind(("B9",), output), "s0": Behind(("B9",), carry), "x": Behind(("B7",))}
-    return named | {f"{k}0": Behind(("B9",), gates) for k in ("i", "f", "o")}
+    return behind_each(problem.variant, problem.weights)
 
 
 def blocks(found: Sequence[Line]) -> dict[str, Block]:
@@ -224,22 +210,16 @@ def blocks(found: Sequence[Line]) -> dict[str, Block]:
     return named
 
 
-def _local(method: Method, held: HeldForward, point: Point, name: str, stacked: bool) -> Array:
-    shape = np.shape(point[name])
-    return partials(method, held, point, name, scale=1.0, stacked=stacked).value.reshape(shape)
-
-
-def _levels(held: HeldForward, point: Point, derivatives: Point) -> dict[int, float]:
-    """For each step, the size of the terms that its lines add up: derivatives read, times what multiplies them."""
-    values = [*point.values(), *held.values.values()]
-    factor = max(1.0, *(float(np.abs(value).max(initial=0)) for value in values))
-    at = {t: [np.abs(derivatives[name][t - 1]).max(initial=0) for name in held.zeros] for t in range(1, held.T + 1)}
-    largest = {t: float(max(sizes, default=0)) for t, sizes in at.items()}
-    return {t: factor * max(largest.get(t, 0.0), largest.get(t + 1, 0.0)) for t in range(held.T + 1)}
+def _local(method: Method, held: HeldForward, point: Point, names: Sequence[str], stacked: bool) -> dict[str, Array]:
+    if stacked:
+        estimates = all_partials(method, held, point, names, scale=1.0)
+    else:
+        estimates = {name: partials(method, held, point, name, scale=1.0) for name in names}
+    return {name: estimate.value.reshape(np.shape(point[name])) for name, estimate in estimates.items()}
 
 
 def _line(name: str, t: int | None, equations: tuple[str, ...], analytic: Array, local: Array, level: float) -> Line:
-    eps = float(np.finfo(local.dtype).eps)
+    eps = max(float(np.finfo(side.dtype).eps) for side in (analytic, local))
     largest = float(np.abs(local).max(initial=0))
     off = float(np.abs(analytic - local).max(initial=0))
     tolerance = eps * (BLOCK_ULPS * largest + LEVEL_ULPS * level)

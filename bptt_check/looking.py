@@ -12,12 +12,14 @@ from bptt_check.bench import KINK, Bench, Off
 from bptt_check.compare import is_timed, judge
 from bptt_check.confirm import Confirmed, confirm, relieved
 from bptt_check.results import Block, Finding, Verdict
-from bptt_check.subject import Array
+from bptt_check.structure import findings_of, structure
+from bptt_check.subject import Array, Point
 
 DIRECTIONS = 3  # over all blocks at once; each block has one more of its own
 MOST_DIRECTIONS = 6  # of a block's own, drawn while they agree and what they see is too blunt
 ENTRIES = 256  # a block of up to this many that its directions do not settle is compared entry by entry,
 DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of real differences
+ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
 EVALUATIONS = 60  # loss evaluations that a check spends of its own accord when all is right
 
 
@@ -32,9 +34,11 @@ class Looked:
 
 def entry_by_entry(bench: Bench, resolution: float) -> Looked:
     """Every entry of every block against its own reference: nothing is left to chance."""
-    confirmed = {name: confirm(bench, bench.compared(name, np.arange(a.size)), resolution) for name, a in bench.gradient.items()}
+    confirmed = {
+        name: confirm(bench, bench.compared(name, np.arange(a.size)), resolution) for name, a in bench.gradient.items()
+    }
     blocks = {name: _judged(bench, c, resolution) for name, c in confirmed.items()}
-    return Looked(blocks, _findings(confirmed), 0.0)
+    return Looked(blocks, _findings(bench, confirmed), 0.0)
 
 
 def along_directions(bench: Bench, resolution: float) -> Looked:
@@ -48,9 +52,29 @@ def along_directions(bench: Bench, resolution: float) -> Looked:
     if any(off.ratio > 1 for off in together) and all(block.verdict is Verdict.AGREES for block in blocks.values()):
         blocks = {name: look.block(draws=DIRECTIONS) for name, look in looks.items()}
     blocks = {name: look.sampled(blocks[name]) for name, look in looks.items()}
-    findings = _findings({name: look.confirmed for name, look in looks.items() if look.confirmed})
+    findings = _findings(bench, {name: look.confirmed for name, look in looks.items() if look.confirmed})
     missed = max(directions.miss_probability(look.tolerances, resolution) for look in looks.values())
     return Looked(blocks, findings, missed)
+
+
+def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -> tuple[Finding, ...]:
+    """A gradient that agrees at the point: does one asked for later, at a point nearby, agree there too?
+
+    What was copied at the first call, and never looked at again, shows here.
+    """
+    finite = {name: a.astype(float) for name, a in gradient.items() if name in bench.gradient and np.isfinite(a).all()}
+    if set(finite) != set(bench.gradient) or not bench.reference.exact:
+        return ()
+    there = replace(bench, point={**bench.point, **point}, gradient=finite)
+    there = replace(there, reference=bench.reference.at(there.point))
+    divisor = directions.divisors(finite, bench.levels(), bench.rounding.sensitivity)
+    off = there.along(_drawn(there, divisor, tuple(finite)))
+    if np.isfinite(off.discrepancy) and abs(off.discrepancy) > max(ELSEWHERE * off.tolerance, off.blunt):
+        message = (
+            "agrees at the point, but not at one nearby that is asked for later: something is kept from the first call"
+        )
+        return (Finding("stale", message, fault=True),)
+    return ()
 
 
 @dataclass
@@ -68,7 +92,8 @@ class _Block:
         """The verdict from directions where they agree and see finely enough, from entries elsewhere."""
         worst: Off | None = None
         for drawn in range(MOST_DIRECTIONS):
-            off = self.bench.along(_drawn(self.bench, {self.name: self.divisor}, (self.name,)))
+            v = _drawn(self.bench, {self.name: self.divisor}, (self.name,))
+            off = self.bench.along(v, refine=drawn > 0 and not self.bench.reference.exact)
             self.tolerances += (off.tolerance,)
             worst = off if worst is None or off.ratio > worst.ratio else worst
             fine = directions.smallest_seen(self.tolerances) <= self.resolution
@@ -155,7 +180,9 @@ class _Block:
         predicted = float(np.sum(v * bench.gradient[name]))
         if abs(right - left) > KINK * unsure and min(left, right) - unsure <= predicted <= max(left, right) + unsure:
             self.confirmed = Confirmed(bench.compared(name, np.array([0])), kinks=(0,))
-            return replace(along, verdict=Verdict.AGREES, note="on a kink: the gradient lies between the one-sided derivatives")
+            return replace(
+                along, verdict=Verdict.AGREES, note="on a kink: the gradient lies between the one-sided derivatives"
+            )
         if abs(off.discrepancy) <= off.blunt:
             entries = bench.rng.permutation(v.size)[: search.SAMPLE]
             cleared = relieved(bench, name, entries, self.resolution)
@@ -178,15 +205,21 @@ def _judged(bench: Bench, confirmed: Confirmed, resolution: float) -> Block:
     name = confirmed.comparison.name
     equation = bench.subject.equations.get(name)
     block = judge(confirmed.comparison, resolution=resolution, equation=equation, timed=is_timed(name))
+    look = structure(confirmed.comparison, bench.subject.case) if block.verdict is Verdict.DISAGREES else None
+    if look:
+        return replace(block, note=f"{block.note}; it {look.message}")
     if confirmed.unclear and block.verdict is Verdict.AGREES:
-        return replace(block, verdict=Verdict.INCONCLUSIVE, note="rounding could explain what is off; no rescaled point told")
+        return replace(
+            block, verdict=Verdict.INCONCLUSIVE, note="rounding could explain what is off; no rescaled point told"
+        )
     if confirmed.rounding and block.verdict is Verdict.AGREES:
         return replace(block, note=BELOW_ROUNDING)
     return block
 
 
-def _findings(confirmed: Mapping[str, Confirmed]) -> tuple[Finding, ...]:
-    findings = []
+def _findings(bench: Bench, confirmed: Mapping[str, Confirmed]) -> tuple[Finding, ...]:
+    looks = {name: structure(c.comparison, bench.subject.case) for name, c in confirmed.items()}
+    findings = list(findings_of({name: look for name, look in looks.items() if look}, bench.gradient))
     kinks = [name for name, c in confirmed.items() if c.kinks]
     if kinks:
         message = f"the point sits on a kink of {', '.join(kinks)}; the gradient lies between the one-sided derivatives"

@@ -6,34 +6,52 @@ A backward pass can be right once and wrong twice. Each way that this happens is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from bptt_check.errors import SubjectError, SubjectWarning
 from bptt_check.manners import look_at_gradient, look_at_loss, note
-from bptt_check.points import Array, copied, scalar
+from bptt_check.points import Array, Point, copied, pair_of, scalar
 from bptt_check.results import Finding
 from bptt_check.subject import Subject
 from bptt_check.watch import random_states, undisturbed
 
 REPEAT = 1e3  # in ulps: two runs at one point that differ by more are not the same function
+ELSEWHERE = 0.01  # relative move of the second point at which the subject is called
 
 
 @dataclass(frozen=True)
 class Observations:
-    """What calling the subject showed: its loss and gradient at the point, findings, and what it cost."""
+    """What calling the subject showed: its loss and gradient at the point, findings, and what it cost.
+
+    ``elsewhere`` and ``gradient_elsewhere``: the second point and the gradient there. ``repeats``: how often loss and
+    gradient were called at the point itself.
+    """
 
     loss: float
     gradient: Mapping[str, Array]
+    elsewhere: Point
+    gradient_elsewhere: Mapping[str, Array]
     findings: tuple[Finding, ...]
     evaluations: int
     gradients: int
+    repeats: int
+
+    @property
+    def random_loss(self) -> bool:
+        """Whether the loss is no function of the point, so that nothing can be compared with it."""
+        return any(finding.kind == "random-loss" for finding in self.findings)
+
+    @property
+    def random_gradient(self) -> bool:
+        """Whether the gradient is none."""
+        return any(finding.kind in ("random-gradient", "accumulates") for finding in self.findings)
 
 
-def observe(subject: Subject, *, eps: float) -> Observations:
-    """Call loss and gradient twice each, watching inputs, earlier results and the global random generators.
+def observe(subject: Subject, *, eps: float, rng: np.random.Generator, repeats: int = 2) -> Observations:
+    """Call the subject here, here again, and at a point nearby, watching inputs, results, caches and global state.
 
     Raises
     ------
@@ -42,87 +60,183 @@ def observe(subject: Subject, *, eps: float) -> Observations:
     SubjectFailed
         Where the subject's code raises.
     """
-    findings: dict[str, Finding] = {}
-    heard: list[SubjectWarning] = []
     with undisturbed() as printed:
         states = random_states()
-        loss = _watched_loss(subject, findings, heard)
-        first_raw, first = _watched_gradient(subject, findings, heard)
-        again = _watched_loss(subject, findings, heard)
-        _, second = _watched_gradient(subject, findings, heard)
+        watch = _Watch(subject, eps)
+        calls = watch.with_cache if subject.pair else watch.without_cache
+        seen = calls(_near(subject.point, rng), max(2, repeats))
         draws = random_states() != states
     if draws:
         message = "the global random generator is used; give the code a generator of its own"
-        note(findings, "global-random", message, fault=False)
+        note(watch.findings, "global-random", message, fault=False)
     if printed.count:
-        message = f"the code prints: {printed.count} characters in four calls"
-        note(findings, "prints", message, fault=False, detail=printed.text)
-    for warning in heard:
-        note(findings, warning.kind, warning.message, fault=False)
-    if abs(again - loss) > REPEAT * eps * max(abs(loss), abs(again)):
-        note(findings, "random-loss", f"the loss differs when repeated at the same point: {loss:.9g}, then {again:.9g}")
-    _compare_repeats(first, second, eps, findings)
-    for name, array in first.items():
-        if not np.array_equal(np.asarray(first_raw[name]), array, equal_nan=True):
-            note(
-                findings,
-                "result-overwritten",
-                f"the gradient of {name} that was handed out changes with a later call; copy it",
-            )
-    return Observations(loss, first, tuple(findings.values()), 2, 2)
+        message = f"the code prints: {printed.count} characters in {watch.losses + watch.gradients} calls"
+        note(watch.findings, "prints", message, fault=False, detail=printed.text)
+    for warning in watch.heard:
+        note(watch.findings, warning.kind, warning.message, fault=False)
+    loss, gradient, elsewhere, there = seen
+    return Observations(
+        loss=loss,
+        gradient=gradient,
+        elsewhere=elsewhere,
+        gradient_elsewhere=there,
+        findings=tuple(watch.findings.values()),
+        evaluations=watch.losses,
+        gradients=watch.gradients,
+        repeats=max(2, repeats),
+    )
 
 
-def _watched_loss(subject: Subject, findings: dict[str, Finding], heard: list[SubjectWarning]) -> float:
-    point = copied(subject.point)
-    raw = subject.call(subject.loss_at, point, "the loss", heard)
-    value = scalar(raw)
-    if np.iscomplexobj(value):
-        raise SubjectError(f"the loss of {subject.name} is complex at a real point; return its real part")
-    _compare_inputs(subject, point, "the loss", findings)
-    if not np.isfinite(value):
-        raise SubjectError(f"the loss of {subject.name} is {value} at the point; choose a point where it is finite")
-    look_at_loss(subject, raw, value, findings)
-    return float(value)
+Seen = tuple[float, dict[str, Array], Point, dict[str, Array]]
 
 
-def _watched_gradient(
-    subject: Subject, findings: dict[str, Finding], heard: list[SubjectWarning]
-) -> tuple[Mapping[str, Any], dict[str, Array]]:
-    point = copied(subject.point)
-    raw = subject.call(subject.gradient_at, point, "the gradient", heard)
-    gradient = subject.checked_gradient(raw)
-    _compare_inputs(subject, point, "the gradient", findings)
-    look_at_gradient(subject, raw, gradient, point, findings)
-    return raw, gradient
+@dataclass
+class _Watch:
+    """The calls of one observation: what they return, compared call by call, and their count."""
+
+    subject: Subject
+    eps: float
+    findings: dict[str, Finding] = field(default_factory=dict)
+    heard: list[SubjectWarning] = field(default_factory=list)
+    losses: int = 0
+    gradients: int = 0
+
+    def without_cache(self, elsewhere: Point, repeats: int) -> Seen:
+        """Loss and gradient as two functions."""
+        loss = self.loss(self.subject.point)
+        raw, gradient = self.gradient(self.subject.point)
+        for _ in range(repeats - 1):
+            self.same_loss(loss, self.loss(self.subject.point))
+            self.same_gradient(gradient, self.gradient(self.subject.point)[1])
+        _, there = self.gradient(elsewhere)
+        self.still(raw, gradient)
+        return loss, gradient, elsewhere, there
+
+    def with_cache(self, elsewhere: Point, repeats: int) -> Seen:
+        """A forward pass that hands out a cache, and a backward pass of that cache and of nothing else."""
+        loss, cache = self.forward(self.subject.point)
+        raw, gradient = self.backward(cache)
+        _, again = self.backward(cache)
+        spoilt = "the cache is spoilt by its first use: a second backward pass of the same cache gives another gradient"
+        self.same_gradient(gradient, again, kind="cache-spoilt", message=spoilt)
+        for _ in range(repeats - 2):
+            repeated, cache = self.forward(self.subject.point)
+            self.same_loss(loss, repeated)
+            self.same_gradient(gradient, self.backward(cache)[1])
+        repeated, cache = self.forward(self.subject.point)
+        _, cache_elsewhere = self.forward(elsewhere)
+        self.same_loss(loss, repeated)
+        _, late = self.backward(cache)
+        _, there = self.backward(cache_elsewhere)
+        later = "the backward pass reads what a later forward pass left behind, not the cache it is given"
+        self.same_gradient(gradient, late, kind="later-forward", message=later)
+        self.still(raw, gradient)
+        return loss, gradient, elsewhere, there
+
+    def loss(self, at: Point) -> float:
+        """The loss at a point, watched."""
+        self.losses += 1
+        point = copied(at)
+        value = self.number(self.subject.call(self.subject.loss_at, point, "the loss", self.heard))
+        self.unchanged(at, point, "the loss")
+        return value
+
+    def gradient(self, at: Point) -> tuple[Mapping[str, Any], dict[str, Array]]:
+        """The gradient at a point, as returned and as checked."""
+        self.gradients += 1
+        point = copied(at)
+        raw = self.subject.call(self.subject.gradient_at, point, "the gradient", self.heard)
+        gradient = self.subject.checked_gradient(raw)
+        self.unchanged(at, point, "the gradient")
+        look_at_gradient(self.subject, raw, gradient, point, self.findings)
+        return raw, gradient
+
+    def forward(self, at: Point) -> tuple[float, tuple[Any, Point, Point]]:
+        """Loss and cache at a point; with the cache go the point it belongs to and the copy that was handed over."""
+        assert self.subject.pair is not None
+        self.losses += 1
+        point = copied(at)
+        value, cache = pair_of(self.subject.call(self.subject.pair[0], point, "the loss", self.heard))
+        self.unchanged(at, point, "the loss")
+        return self.number(value), (cache, at, point)
+
+    def backward(self, cached: tuple[Any, Point, Point]) -> tuple[Mapping[str, Any], dict[str, Array]]:
+        """The gradient from a cache."""
+        assert self.subject.pair is not None
+        self.gradients += 1
+        cache, at, point = cached
+        raw = self.subject.call(self.subject.pair[1], cache, "the gradient", self.heard)
+        gradient = self.subject.checked_gradient(raw)
+        self.unchanged(at, point, "the gradient")
+        look_at_gradient(self.subject, raw, gradient, point, self.findings)
+        return raw, gradient
+
+    def number(self, raw: Any) -> float:
+        """A returned loss as a finite float."""
+        value, name = scalar(raw), self.subject.name
+        if np.iscomplexobj(value):
+            raise SubjectError(f"the loss of {name} is complex at a real point; return its real part")
+        if not np.isfinite(value):
+            raise SubjectError(f"the loss of {name} is {value} at the point; choose a point where it is finite")
+        look_at_loss(self.subject, raw, value, self.findings)
+        return float(value)
+
+    def unchanged(self, before: Point, after: Point, what: str) -> None:
+        """Inputs are as they were handed over."""
+        for name, array in before.items():
+            now = after.get(name)
+            if now is None or now.shape != array.shape or not np.array_equal(now, array):
+                note(self.findings, "changed-inputs", f"{what} changes its input {name}; work on a copy")
+
+    def still(self, raw: Mapping[str, Any], gradient: Mapping[str, Array]) -> None:
+        """What was handed out first is still what it was."""
+        for name, array in gradient.items():
+            if not np.array_equal(np.asarray(raw[name]), array, equal_nan=True):
+                message = f"the gradient of {name} that was handed out changes with a later call; hand out a copy"
+                note(self.findings, "result-overwritten", message)
+
+    def same_loss(self, first: float, again: float) -> None:
+        """Two losses at one point are one number, but for rounding."""
+        if abs(again - first) > REPEAT * self.eps * max(abs(first), abs(again)):
+            message = f"the loss differs when repeated at the same point: {first:.9g}, then {again:.9g}"
+            note(self.findings, "random-loss", message)
+
+    def same_gradient(
+        self,
+        first: Mapping[str, Array],
+        again: Mapping[str, Array],
+        *,
+        kind: str = "random-gradient",
+        message: str = "",
+    ) -> None:
+        """Two gradients at one point are one, but for rounding."""
+        name = self.differ(first, again)
+        if not name:
+            return
+        twice = {key: 2 * array for key, array in first.items()}
+        if not self.differ(twice, again):
+            message = f"the gradient of {name} doubles at the second call: it is added to and never cleared"
+            kind = "accumulates"
+        note(self.findings, kind, message or f"the gradient of {name} differs when repeated at the same point")
+
+    def differ(self, one: Mapping[str, Array], other: Mapping[str, Array]) -> str:
+        """The name of the first block in which two gradients differ beyond rounding; empty where none does."""
+        for name in {**one, **other}:
+            if name not in one or name not in other:
+                return name
+            a, b = one[name].astype(float), other[name].astype(float)
+            finite = np.isfinite(a)
+            if not np.array_equal(finite, np.isfinite(b)):
+                return name
+            scale = float(np.abs(a[finite]).max(initial=0))
+            if np.abs(b[finite] - a[finite]).max(initial=0) > REPEAT * self.eps * scale:
+                return name
+        return ""
 
 
-def _compare_inputs(subject: Subject, point: Mapping[str, Array], what: str, findings: dict[str, Finding]) -> None:
-    for name, before in subject.point.items():
-        after = point.get(name)
-        if after is None or after.shape != before.shape or not np.array_equal(after, before):
-            note(findings, "changed-inputs", f"{what} changes its input {name}; work on a copy")
-
-
-def _compare_repeats(
-    first: Mapping[str, Array], second: Mapping[str, Array], eps: float, findings: dict[str, Finding]
-) -> None:
-    for name, a in first.items():
-        if name not in second:
-            note(findings, "random-gradient", f"the gradient of {name} is returned once and not the second time")
-            continue
-        finite = np.isfinite(a)
-        if not np.array_equal(finite, np.isfinite(second[name])):
-            note(findings, "random-gradient", f"the gradient of {name} is finite at one call and not at another")
-            continue
-        a, b = a[finite].astype(float), second[name][finite].astype(float)
-        scale = float(np.abs(a).max(initial=0)) or 1.0
-        if np.abs(b - a).max(initial=0) <= REPEAT * eps * scale:
-            continue
-        if np.abs(b - 2 * a).max(initial=0) <= REPEAT * eps * scale:
-            note(
-                findings,
-                "accumulates",
-                f"the gradient of {name} doubles at the second call: it is added to and never cleared",
-            )
-        else:
-            note(findings, "random-gradient", f"the gradient of {name} differs when repeated at the same point")
+def _near(point: Point, rng: np.random.Generator) -> dict[str, Array]:
+    """A point where everything is a little different."""
+    return {
+        name: (array * (1 + ELSEWHERE * rng.uniform(0.5, 1, array.shape))).astype(array.dtype)
+        for name, array in point.items()
+    }

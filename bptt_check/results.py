@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from bptt_check.errors import GradientDisagrees, GradientInconclusive
+
+WIDTH = 100  # columns of a printed table
+RARE = 0.1  # share of calls that a rare fault strikes, for stating what repeated calls could have missed
 
 
 class Verdict(Enum):
@@ -28,7 +32,7 @@ class Verdict(Enum):
 
 _ADVICE = {
     Verdict.AGREES: "Nothing to do: an error as large as the stated resolution would have been seen.",
-    Verdict.DISAGREES: "The gradient is wrong here; start with the first equation named, at the latest time step.",
+    Verdict.DISAGREES: "The gradient is wrong here. Start with the intermediate that is wrong at the latest time step, if any are named.",
     Verdict.INCONCLUSIVE: "Not proved right and not proved wrong; the findings say what would decide it.",
     Verdict.NOT_RETURNED: "The backward pass hands out no such gradient; return it, or name it in optional=.",
 }
@@ -102,6 +106,7 @@ class Result:
     seconds: float = 0.0
     miss_probability: float | None = None
     miss_size: float | None = None
+    repeats: int = 0
     case: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -130,7 +135,11 @@ def _figure(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}g}"
 
 
-def _table(result: Result, width: int = 100) -> str:
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
+
+
+def _table(result: Result) -> str:
     """The result as a table that fits a terminal of 100 columns."""
     lines = [f"{result.verdict}  {result.subject}".rstrip()]
     heading = (
@@ -146,17 +155,24 @@ def _table(result: Result, width: int = 100) -> str:
         )
         lines.append(row.rstrip())
         if block.note:
-            lines.append(f"      {block.note}")
-    compared = f"  {result.compared} entries compared by {result.method or 'nothing'}"
+            lines += [f"    {line}" for line in _wrapped(block.note)]
+    compared = f"{result.compared} entries compared by {result.method or 'nothing'}"
     if result.reason:
         compared += f" ({result.reason})"
     compared += f"; {result.evaluations} loss and {result.gradient_evaluations} gradient evaluations"
-    lines.append(compared)
-    if result.miss_probability is not None and result.miss_size is not None:
-        lines.append(
-            f"  chance that one entry off by {result.miss_size:.0e} of itself went unseen: {result.miss_probability:.1e}"
+    lines += _wrapped(compared)
+    if result.verdict is Verdict.AGREES and result.miss_probability is not None and result.miss_size is not None:
+        chance = f"{result.miss_probability:.1e}" if result.miss_probability else "none"
+        lines += _wrapped(
+            f"chance that an error of {result.miss_size:.0e} of itself in one entry went unseen: {chance}"
         )
-    lines.extend(f"  finding: {finding}" for finding in result.findings)
+    if result.verdict is Verdict.AGREES and result.repeats > 2:
+        missed = (1 - RARE) ** result.repeats
+        lines += _wrapped(
+            f"chance that a fault in one call of {1 / RARE:.0f} went unseen in {result.repeats}: {missed:.1e}"
+        )
+    for finding in result.findings:
+        lines += _wrapped(f"finding: {finding}")
     if result.verdict is not Verdict.AGREES:
         lines.append(f"  {result.verdict.advice}")
     return "\n".join(lines)

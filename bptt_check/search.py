@@ -31,7 +31,9 @@ def locate(
     looks at one entry alone; each call costs one evaluation. The discrepancy of the other half is the difference, so that
     halving costs one evaluation a level. ``likely`` are entries to sample first.
     """
-    sample = list(dict.fromkeys([*(int(k) for k in likely), *(int(k) for k in rng.permutation(size)[:SAMPLE])]))[:SAMPLE]
+    sample = list(dict.fromkeys([*(int(k) for k in likely), *(int(k) for k in rng.permutation(size)[:SAMPLE])]))[
+        :SAMPLE
+    ]
     wrong = [k for k in sample if is_wrong(k)]
     if len(wrong) * 2 > len(sample) or size <= len(sample):
         return wrong, len(wrong) * 2 > len(sample)

@@ -1,8 +1,8 @@
 """Hypothesis strategies, public: random LSTM cases with numbers that are short on a screen and shrink well.
 
-Every number is a multiple of 1/8 (weights: plus a fixed 1/32 a block, so that no two gates are alike); weights lie between
-½ and 1 in size and initial states are never zero, because wrong backward passes hide behind zeros and equal gates.
-Whatever else a case needs at random derives from the drawn numbers, so that a failing example fails again.
+Every number is a multiple of 1/8 (weights: plus a fixed 1/32 a block, so that no two gates are alike); weights lie
+between ½ and 1 in size and initial states are never zero, because wrong backward passes hide behind zeros and equal
+gates. Whatever else a case needs at random derives from the drawn numbers, so that a failing example fails again.
 """
 
 from __future__ import annotations

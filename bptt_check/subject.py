@@ -24,6 +24,7 @@ from bptt_check.points import scalar as scalar
 from bptt_check.points import total_size as total_size
 
 if TYPE_CHECKING:
+    from bptt_check.equations import Behind
     from bptt_check.forms.cell import Cell
     from bptt_check.forms.layout import Layout
     from bptt_check.lstm.losses import Loss
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Point = Mapping[str, Array]
+Tap = Callable[[str, int, Array], Array]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ class Subject:
         code; ``None`` where it follows the point.
     gradient_noise: absolute rounding of each gradient entry that the form itself brings, by name, beyond what the
         subject's arithmetic explains.
+    tapped: tapped(point, tap) -> loss, every intermediate replaced by tap(name, t, value) as it is computed, where the
+        form can do that; each line of the backward pass can then be looked at on its own.
+    behind: the equations behind each block, for the name of a line.
     """
 
     name: str
@@ -67,6 +72,8 @@ class Subject:
     kink_distance: float | None = None
     precision: str | None = None
     gradient_noise: Point = field(default_factory=dict)
+    tapped: Callable[[Point, Tap], Any] | None = None
+    behind: Mapping[str, Behind] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "point", checked_point(self.point))

@@ -1,8 +1,8 @@
 """The claim this project makes, in one property. Everything cleverer stands beside it, in the other files.
 
-Hypothesis draws the cell, T, B, D, H, the loss and all numbers. The gradients that were derived by hand, of the weights,
-of dh(t), ds(t) and every other intermediate at each step, of x, h0 and s0, are compared with central differences of the
-forward pass, and the case is recorded in reports/.
+Hypothesis draws the cell, T, B, D, H, the loss and all numbers. The gradients that were derived by hand, of the
+weights, of dh(t), ds(t) and every other intermediate at each step, of x, h0 and s0, are compared with central
+differences of the forward pass, and the case is recorded in reports/.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def test_the_gradients_derived_by_hand_equal_central_differences(case, record):
     noise = noise_at(lstm.loss, lstm.blocks, direction=lstm.point)  # of the loss: what ε/h is made of
     blocks = []
     for name in lstm.blocks:  # W_gx, W_gh, b_g, …, x, h0, s0, and h(t), s(t), z_f(t), … at every step
-        numerical = partials(Central(), lstm.loss, lstm.blocks, name, noise=noise, stacked=True)  # (L(p+h) − L(p−h)) / 2h
+        # (L(p + h) − L(p − h)) / 2h
+        numerical = partials(Central(), lstm.loss, lstm.blocks, name, noise=noise, stacked=True)
         blocks.append(plainly(name, analytic[name], numerical, equation=lstm.equations[name]))
     result = result_of(lstm.name, blocks, method="central difference", case={**lstm.case, "seed": case.seed})
     record(result)

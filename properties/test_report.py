@@ -209,7 +209,7 @@ def test_a_killed_run_reads_as_incomplete_and_keeps_what_it_had(tmp_path: Path) 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
 def test_a_run_left_by_an_exception_has_no_end(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "run.jsonl"
-    with pytest.raises(error), Journal(path, title="stopped") as journal:
+    with pytest.raises(error), Journal(path, title="stopped") as journal:  # noqa: PT012
         journal.write(a_record(1))
         raise error
     log = read_journal(path)
@@ -421,7 +421,7 @@ def test_whatever_a_journal_holds_it_is_rendered_or_refused(tmp_path: Path, cont
     try:
         log = read_journal(path)
     except ReportError as error:
-        assert str(error).isprintable()
+        assert str(error).isprintable()  # noqa: PT017
         return
     texts = all_texts(summarise(log))
     Balanced(texts["html"])

@@ -153,7 +153,9 @@ def _ours(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _alone(subject: Subject) -> Subject:
     pair = (_ours(subject.pair[0]), _ours(subject.pair[1])) if subject.pair else None
-    return replace(subject, loss_at=_ours(subject.loss_at), gradient_at=_ours(subject.gradient_at), pair=pair)
+    tapped = _ours(subject.tapped) if subject.tapped else None
+    loss_at, gradient_at = _ours(subject.loss_at), _ours(subject.gradient_at)
+    return replace(subject, loss_at=loss_at, gradient_at=gradient_at, pair=pair, tapped=tapped)
 
 
 def _raised(error: BaseException) -> Finding:

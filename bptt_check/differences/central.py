@@ -21,7 +21,7 @@ _THIRD = np.array([-0.5, 1.0, -1.0, 0.5])
 
 @dataclass(frozen=True)
 class Central:
-    """Second-order central difference. ``step=None``: from the error model, six evaluations; else fixed, four of them."""
+    """Second-order central difference. ``step=None``: from the error model, six evaluations; else fixed, four."""
 
     step: float | None = None
     order: int = 2

@@ -22,8 +22,8 @@ Plan = Generator[Array, Array, "Estimate"]
 class Estimate:
     """A derivative with its error estimate; every field is an array of the same shape.
 
-    ``error`` = ``roundoff`` + ``truncation``: an estimate, not a bound. ``evaluations`` counts values of the function per
-    entry. ``step`` is the step that the value was taken at.
+    ``error`` = ``roundoff`` + ``truncation``: an estimate, not a bound. ``evaluations`` counts values of the function
+    per entry. ``step`` is the step that the value was taken at.
     """
 
     value: Array

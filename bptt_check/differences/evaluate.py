@@ -61,7 +61,7 @@ def along(
     scale: float = 1.0,
     noise: float | None = None,
 ) -> Estimate:
-    """The directional derivative of ``function`` at ``point`` along ``direction`` (named arrays; a name left out stays)."""
+    """The directional derivative of ``function`` at ``point`` along ``direction``; a name left out stays."""
 
     def evaluate(offsets: Array) -> Array:
         return np.array([np.asarray(function(moved(point, direction, offset)))[()] for offset in offsets])
@@ -80,7 +80,7 @@ def moved(point: Point, direction: Point, offset: Any) -> dict[str, Array]:
 
 def _one_by_one(function: Function, point: Point, name: str, rows: Array, offsets: Array) -> Array:
     kind = np.result_type(offsets, *point.values())
-    moving = {key: np.array(array, dtype=kind) for key, array in point.items()}
+    moving = {key: np.array(array, dtype=kind, order="C") for key, array in point.items()}
     block = moving[name].reshape(-1)
     results = []
     for row, offset in zip(rows, offsets, strict=True):

@@ -1,4 +1,4 @@
-"""How noisy a computed function is: ECnoise, after Moré & Wild, *Estimating Computational Noise* (SIAM J. Sci. Comput. 2011).
+"""How noisy a computed function is: ECnoise, after Moré & Wild, *Estimating Computational Noise* (SISC 2011).
 
 Values at equally spaced, very near points are a smooth trend plus noise. Differencing removes the trend within a few
 orders and keeps the noise, whose k-th differences have variance σ² (2k)!/(k!)².
@@ -36,8 +36,8 @@ def noise_at(
     """Absolute noise of a function of named arrays near ``point``, from nine values along ``direction``.
 
     Neighbours lie 50 ulps of the direction apart. It is not an ulp of the value: a small difference of large numbers
-    is far noisier than its size tells. ``eps`` is that of the point's type where the function does not work in a coarser
-    one.
+    is far noisier than its size tells. ``eps`` is that of the point's type where the function does not work in a
+    coarser one.
     """
     spacing = 50 * (eps or float(np.finfo(np.result_type(*point.values())).eps))
 

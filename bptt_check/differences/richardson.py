@@ -1,7 +1,7 @@
 """Richardson extrapolation of the central difference: the h², h⁴, … terms of its error removed one by one.
 
-The tableau T[k, j] = T[k, j−1] + (T[k, j−1] − T[k−1, j−1]) / (4^j − 1), over steps halved from row to row, gives an error
-estimate at each place: what the last extrapolation changed, and the noise it amplified. The place with the least
+The tableau T[k, j] = T[k, j−1] + (T[k, j−1] − T[k−1, j−1]) / (4^j − 1), over steps halved from row to row, gives an
+error estimate at each place: what the last extrapolation changed, and the noise it amplified. The place with the least
 sum is taken, entry by entry (Richardson 1911; Ridders 1982 for the choice).
 
 A tableau can be fooled as a whole: where every step jumps over the place that matters it converges, to something else.

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from bptt_check.equations import behind_each
 from bptt_check.errors import SubjectError
 from bptt_check.lstm.backward import backward
 from bptt_check.lstm.forward import Trace, forward
 from bptt_check.lstm.losses import Loss, loss_named
 from bptt_check.lstm.params import Parameters, draw, shapes, signed, states
 from bptt_check.lstm.variants import Gate, Variant, variant_named
-from bptt_check.subject import Array, Point, Subject
+from bptt_check.subject import Array, Point, Subject, Tap
 
 STEP_EQUATIONS = {"h": "B1", "s": "B2", "g": "B3", "i": "B3", "f": "B3", "o": "B3"}
 
@@ -95,17 +96,17 @@ def subject_of_variant(
     y = y.astype(kind)
     interventions = {f"{name}(t)": np.zeros((T, B, H), kind) for name in intermediates(cell)}
 
-    def run(p: Point) -> Trace:
+    def run(p: Point, tap: Tap | None = None) -> Trace:
         def nudged(name: str, t: int, value: Array) -> Array:
             nudge = p.get(f"{name}(t)")
             return value if nudge is None else value + nudge[..., t - 1, :, :]
 
         gates0 = {name[0]: p[name] for name in initial if name not in ("h0", "s0")}
         parameters = Parameters({name: p[name] for name in weights})
-        return forward(parameters, p["x"], p["h0"], p["s0"], variant=cell, gates0=gates0, tap=nudged)
+        return forward(parameters, p["x"], p["h0"], p["s0"], variant=cell, gates0=gates0, tap=tap or nudged)
 
-    def forward_at(p: Point) -> tuple[Any, Trace]:
-        trace = run(p)
+    def forward_at(p: Point, tap: Tap | None = None) -> tuple[Any, Trace]:
+        trace = run(p, tap)
         return loss.value(trace.over_time("h"), y), trace
 
     def backward_at(trace: Trace) -> Mapping[str, Any]:
@@ -125,4 +126,6 @@ def subject_of_variant(
         stacked=True,
         case=case if seed is None else {**case, "seed": int(seed)},
         kink_distance=loss.kink_distance(run(point).over_time("h"), y),
+        tapped=lambda p, tap: forward_at(p, tap)[0],
+        behind=behind_each(cell, weights),
     )

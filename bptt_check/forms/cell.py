@@ -6,17 +6,18 @@ sequence, the loss, and the carrying of derivatives from step to step (L4, B1): 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
+from bptt_check.equations import Behind
 from bptt_check.errors import SubjectError
 from bptt_check.forms.builtin import checked_shape, chosen_loss, equations_of, replace_arrays
 from bptt_check.lstm.losses import Loss
 from bptt_check.lstm.params import signed
 from bptt_check.lstm.variants import V
-from bptt_check.subject import Array, Point, Subject
+from bptt_check.subject import Array, Point, Subject, Tap
 
 TapOne = Callable[[str, Array], Array]
 
@@ -94,11 +95,12 @@ def subject_of_cell(
     drawn |= {"x": rng.normal(size=(T, B, D)), **{k: signed(rng, (B, H)) for k in initial}}
     point = replace_arrays(drawn, replaced)
     loss = chosen_loss(loss, T=T, B=B, rng=rng)
-    y = loss.targets(rng, (T, B, H))
+    y = loss.targets(rng, (T, B, H)).astype(np.result_type(*point.values()))
     unrolled = _Unrolled(cell, label, state, tuple(parameters), loss, y)
     interventions, distance = unrolled.probe(point)
     case = {"cell": label, "loss": loss.name, "T": T, "B": B, "D": D, "H": H}
-    family = equations_of(V)
+    family, blocks = equations_of(V), (*point, *interventions)
+    equations = {k: family[k.removeprefix("next ")] for k in blocks if k.removeprefix("next ") in family}
     return Subject(
         name=f"{label}, {loss.name} loss",
         point=point,
@@ -106,11 +108,11 @@ def subject_of_cell(
         gradient_at=lambda p: unrolled.backward(unrolled.forward(p)[1]),
         interventions=interventions,
         pair=(unrolled.forward, unrolled.backward),
-        equations={
-            k: family[k.removeprefix("next ")] for k in (*point, *interventions) if k.removeprefix("next ") in family
-        },
+        equations=equations,
         case=case if seed is None else {**case, "seed": int(seed)},
         kink_distance=distance,
+        tapped=lambda p, tap: unrolled.forward(p, tap)[0],
+        behind=_behind(blocks, equations),
     )
 
 
@@ -127,7 +129,11 @@ def _states_of(cell: Any) -> tuple[str, ...]:
 
 
 class _Unrolled:
-    """A cell over a sequence: forward(point) -> (loss, tape), backward(tape) -> gradients. Keeps nothing between calls."""
+    """A cell over a sequence: forward(point) -> (loss, tape), backward(tape) -> gradients. Keeps nothing between calls.
+
+    ``tap`` gets every intermediate that the cell taps, and each state as ``"next □"``, with its step; where it is not
+    given, an intermediate is moved by the point's array ``"□(t)"``, if there is one.
+    """
 
     def __init__(
         self, cell: Any, label: str, state: tuple[str, ...], parameters: tuple[str, ...], loss: Loss, y: Array
@@ -147,26 +153,27 @@ class _Unrolled:
             raise
         except Exception:
             return {}, None
-        shapes = tape["shapes"]
-        zeros = {k: np.zeros(shapes[k]) for k in names if k not in point and k in shapes}
+        shapes, kind = tape["shapes"], np.result_type(*point.values())
+        zeros = {k: np.zeros(shapes[k], kind) for k in names if k not in point and k in shapes}
         return zeros, self.loss.kink_distance(tape["h"], self.y)
 
-    def forward(self, p: Point) -> tuple[Any, dict[str, Any]]:
+    def forward(self, p: Point, tap: Tap | None = None) -> tuple[Any, dict[str, Any]]:
         T = len(p["x"])
+        tap = tap or _nudging(p)
         weights = {k: p[k] for k in self.parameters}
         prev: dict[str, Array] = {k: p[f"{k}0"] for k in self.state}
         shapes: dict[str, tuple[int, ...]] = {}
         caches, outputs = [], []
         for t in range(1, T + 1):
-            tap, tapped = self._tap(p, t)
-            after, cache = self._pair(self.cell.forward(weights, p["x"][t - 1], dict(prev), tap))
+            one, tapped = self._tap(tap, t)
+            after, cache = self._pair(self.cell.forward(weights, p["x"][t - 1], dict(prev), one))
             for k in self.state:
                 if k not in after or np.shape(after[k]) != np.shape(prev[k]):
                     got = f"shape {np.shape(after[k])}" if k in after else "nothing"
                     raise SubjectError(
                         f"{self.label}.forward must return state {k} of shape {prev[k].shape}; it returned {got}"
                     )
-            prev = {k: _nudged(np.array(after[k]), p.get(f"next {k}(t)"), t) for k in self.state}
+            prev = {k: tap(f"next {k}", t, np.array(after[k])) for k in self.state}
             shapes |= {f"{k}(t)": (T, *shape) for k, shape in tapped.items()}
             caches.append(cache)
             outputs.append(prev[self.state[0]])
@@ -227,17 +234,36 @@ class _Unrolled:
             raise SubjectError(f"{self.label}.forward must return ({{state: array}}, cache)")
         return returned[0], returned[1]
 
-    def _tap(self, p: Point, t: int) -> tuple[TapOne, dict[str, tuple[int, ...]]]:
+    def _tap(self, tap: Tap, t: int) -> tuple[TapOne, dict[str, tuple[int, ...]]]:
         tapped: dict[str, tuple[int, ...]] = {}
 
-        def tap(name: str, value: Array) -> Array:
+        def one(name: str, value: Array) -> Array:
             if name in tapped:
                 raise SubjectError(f"{self.label}.forward taps {name} twice in one step; give each its own name")
             tapped[name] = np.shape(value)
-            return _nudged(value, p.get(f"{name}(t)"), t)
+            return tap(name, t, value)
 
-        return tap, tapped
+        return one, tapped
 
 
-def _nudged(value: Array, nudge: Array | None, t: int) -> Array:
-    return value if nudge is None else value + nudge[t - 1]
+def _nudging(p: Point) -> Tap:
+    def tap(name: str, t: int, value: Array) -> Array:
+        nudge = p.get(f"{name}(t)")
+        return value if nudge is None else np.asarray(value + nudge[t - 1])
+
+    return tap
+
+
+def _behind(blocks: Iterable[str], equations: Mapping[str, str]) -> dict[str, Behind]:
+    """The equations behind each line: what arrives at a state is what the step after hands back, and nothing else."""
+    handed_back = {"B1": "B7", "B2": "B8"}
+    behind = {}
+    for name in blocks:
+        equation = equations.get(name, "")
+        if name.startswith("next ") and equation in handed_back:
+            behind[name] = Behind((), (handed_back[equation],))
+        elif name in ("h0", "s0") and equation:
+            behind[name] = Behind((equation,), ("B7" if name == "h0" else "B8",))
+        elif equation:
+            behind[name] = Behind((equation,))
+    return behind

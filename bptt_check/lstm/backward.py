@@ -24,9 +24,9 @@ Array = np.ndarray[Any, Any]
 class Gradients:
     """All derivatives of the loss. ``grads.W_gx`` is dL/dW_gx, as in :class:`~bptt_check.lstm.params.Parameters`.
 
-    ``weights``: summed over time and batch (B5, B6). ``weights_by_step``: the same before the sum over time, each with T
-    in front of its shape, or ``None`` where not asked for (P1). ``x`` (T, B, D); ``initial``: h0, s0 and, for FGR, i0, f0, o0,
-    each (B, H) (B9). ``steps``: d□(t) for every intermediate h, s, g, i, f, o, z_k, each (T, B, H).
+    ``weights``: summed over time and batch (B5, B6). ``weights_by_step``: the same before the sum over time, each with
+    T in front of its shape, or ``None`` where not asked for (P1). ``x`` (T, B, D); ``initial``: h0, s0 and, for FGR,
+    i0, f0, o0, each (B, H) (B9). ``steps``: d□(t) for every intermediate h, s, g, i, f, o, z_k, each (T, B, H).
     """
 
     weights: Parameters
@@ -75,7 +75,7 @@ def backward(
     input_slope = activation_named(variant.input_activation).slope
     output = activation_named(variant.output_activation)
     dl = [None, *np.moveaxis(dl_dh, -3, 0)]
-    d: dict[str, Steps] = {name: [] for name in ("x", "h", "s", "g", "i", "f", "o", *(f"z_{k}" for k in variant.blocks))}
+    d: dict[str, Steps] = {name: [] for name in ("x", *"hsgifo", *(f"z_{k}" for k in variant.blocks))}
     dW: dict[str, Steps] = {name: [] for name in weights}
     carried = gates_next or {}
     next_gate: dict[str, Array | float] = {k: carried.get(k, 0) for k in ("i", "f", "o")}  # from the gates of t+1 (FGR)

@@ -1,8 +1,8 @@
-"""The forward pass, F1–F8: one equation a line, with its shape and its id in docs/equations.md. Read it beside backward.py.
+"""The forward pass, F1–F8: one equation a line, with its shape and its id in docs/equations.md; beside it, backward.py.
 
 The same lines serve float32, float64, long double and complex numbers, and stacks of copies: every array may have
-leading axes in front of the shape in its comment. Lists over time have T+1 slots, so that ``h[t-1]`` is h(t−1), slot 0 is
-the initial state, and no step is special.
+leading axes in front of the shape in its comment. Lists over time have T+1 slots, so that ``h[t-1]`` is h(t−1), slot 0
+is the initial state, and no step is special.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def untapped(name: str, t: int, value: Array) -> Array:
 
 @dataclass(frozen=True)
 class Trace:
-    """All that the forward pass computed, by step: ``h[t]`` is h(t). x and z_k have no slot 0 of their own (``None``)."""
+    """All that the forward pass computed, by step: ``h[t]`` is h(t). x and z_k have no slot 0 (``None``)."""
 
     variant: Variant
     weights: Parameters
@@ -80,8 +80,8 @@ def forward(
     weights: arrays named and shaped as :func:`bptt_check.lstm.params.shapes` says.
     x: inputs, (T, B, D). h0, s0: initial states, (B, H).
     gates0: for FGR, the gates i, f, o of step 0, each (B, H); zero where not given.
-    tap: called as ``tap(name, t, value)`` with every intermediate h, s, g, i, f, o, z_k as it is computed; what it returns
-        is used from there on. Adding ε to one of them is the intervention that defines d□(t).
+    tap: called as ``tap(name, t, value)`` with every intermediate h, s, g, i, f, o, z_k as it is computed; what it
+        returns is used from there on. Adding ε to one of them is the intervention that defines d□(t).
 
     Returns
     -------

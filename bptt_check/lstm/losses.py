@@ -40,8 +40,8 @@ class Loss:
     """A loss of the whole sequence of outputs.
 
     ``terms(h, y)`` → l(t), (T, B); ``slope(h, y)`` → ∂l(t)/∂h(t), (T, B, H); ``targets(rng, (T, B, H))`` draws y.
-    ``kink(h, y)`` → distance of each residual from the nearest place without a derivative, (T, B, H), infinite for smooth
-    losses. ``weights`` (T, B), where given, multiplies l(t) of each sequence: 0 masks a step.
+    ``kink(h, y)`` → distance of each residual from the nearest place without a derivative, (T, B, H), infinite for
+    smooth losses. ``weights`` (T, B), where given, multiplies l(t) of each sequence: 0 masks a step.
     """
 
     name: str
@@ -54,12 +54,13 @@ class Loss:
     def value(self, h: Array, y: Array) -> Array:
         """L = Σ_t Σ_b l(t) (L2), of h (T, B, H); leading axes stay."""
         terms = self.terms(h, y)
-        return np.asarray((terms if self.weights is None else terms * self.weights).sum(axis=(-2, -1)))  # L2
+        counted = terms if self.weights is None else terms * _like(self.weights, terms)
+        return np.asarray(counted.sum(axis=(-2, -1)))  # L2
 
     def derivative(self, h: Array, y: Array) -> Array:
         """∂l(t)/∂h(t), (T, B, H): what B1 starts from."""
         slope = self.slope(h, y)
-        return slope if self.weights is None else slope * self.weights[..., None]
+        return slope if self.weights is None else slope * _like(self.weights, slope)[..., None]
 
     def kink_distance(self, h: Array, y: Array) -> float:
         """How near the nearest kink is that counts, in units of h; infinite for a smooth loss."""
@@ -77,6 +78,11 @@ class Loss:
         counts = (t <= np.asarray(lengths)) & (t >= first)
         weights = counts.astype(float)
         return replace(self, weights=weights if self.weights is None else weights * self.weights)
+
+
+def _like(weights: Array, values: Array) -> Array:
+    """Weights in the precision of what they multiply: a mask turns no float32 gradient into a float64 one."""
+    return weights.astype(values.real.dtype, copy=False)
 
 
 def pair(name: str, value: Pair, derivative: Pair) -> Loss:

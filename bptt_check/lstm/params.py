@@ -39,7 +39,7 @@ def shapes(variant: Variant, D: int, H: int) -> dict[str, tuple[int, ...]]:
 def states(variant: Variant, B: int, H: int) -> dict[str, tuple[int, ...]]:
     """Name and shape of every array of step 0: h0, s0, and the gates of step 0 where the variant reads them."""
     gates = ("i0", "f0", "o0") if variant.gate_recurrence else ()
-    return {name: (B, H) for name in ("h0", "s0", *gates)}
+    return dict.fromkeys(("h0", "s0", *gates), (B, H))
 
 
 class Parameters(Mapping[str, Array]):

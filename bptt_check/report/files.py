@@ -76,11 +76,11 @@ def write_atomically(path: str | os.PathLike[str], text: str) -> None:
 def _replace(target: Path, text: str) -> None:
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with open(temporary, "x", encoding="utf-8", errors="replace", newline="\n") as stream:
+        with temporary.open("x", encoding="utf-8", errors="replace", newline="\n") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, target)
+        temporary.replace(target)
     except BaseException:
         with suppress(OSError):
             temporary.unlink()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from bptt_check.report.html_ledger import ledger_section
+from bptt_check.report.html_parts import badge
 from bptt_check.report.model import Failure, Summary
 from bptt_check.report.page_style import STYLE
 from bptt_check.report.plots import errors_picture, steps_picture, sweep_picture
@@ -29,6 +31,7 @@ from bptt_check.report.tables import (
 )
 from bptt_check.report.text import clean, clean_lines, counted
 from bptt_check.results import Verdict
+from bptt_check.tally import ALONE, WHOLE
 
 SWEEPS = 8
 
@@ -56,7 +59,7 @@ def _head(summary: Summary, title: str) -> str:
     missing = incomplete(summary)
     parts = [f'<p class="incomplete" role="alert"><strong>{escape(missing)}</strong></p>\n'] if missing else []
     parts.append(f"<h1>Gradient report: {title}</h1>\n")
-    parts.append(f'<p class="outcome">{_badge(str(summary.verdict))} {escape(verdict_advice(summary))}</p>\n')
+    parts.append(f'<p class="outcome">{badge(str(summary.verdict))} {escape(verdict_advice(summary))}</p>\n')
     parts.extend(f"<p>{escape(clean(problem, limit=300))}</p>\n" for problem in summary.problems)
     figures = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n" for name, value in key_figures(summary)
@@ -70,7 +73,7 @@ def _sections(summary: Summary) -> list[tuple[str, str, str]]:
     return [
         ("disagreements", "Disagreements", _failures(summary.disagreements)),
         ("gradients", "By gradient", _errors(summary) + _table(gradient_table(summary))),
-        ("equations", "By equation", _table(equation_table(summary))),
+        ("equations", "Equations", ledger_section(summary.ledger) + _table(equation_table(summary))),
         ("losses", "By gradient and loss", _table(loss_table(summary))),
         ("steps", "By time step", _steps(summary)),
         ("sweeps", "Error against step size", _sweeps(summary)),
@@ -140,24 +143,12 @@ def _table(table: Table) -> str:
 def _row(columns: Sequence[Column], cells: Sequence[str]) -> str:
     head, *rest = zip(columns, cells, strict=True)
     return f'<th scope="row"{_class(head[0])}>{escape(head[1])}</th>' + "".join(
-        f"<td{_class(column)}>{_badge(cell) if column.kind == 'verdict' else escape(cell)}</td>"
-        for column, cell in rest
+        f"<td{_class(column)}>{badge(cell) if column.kind == 'verdict' else escape(cell)}</td>" for column, cell in rest
     )
 
 
 def _class(column: Column) -> str:
     return f' class="{column.kind}"' if column.kind in ("number", "name") else ""
-
-
-def _badge(verdict: str) -> str:
-    """The verdict with a sign of its own, so that its colour is not needed to tell it."""
-    word, _, others = verdict.partition(" ")
-    sign, style = {
-        Verdict.AGREES.value: ("✓", "agrees"),
-        Verdict.DISAGREES.value: ("✕", "disagrees"),
-    }.get(word, ("?", "unsure"))
-    rest = f" {escape(others)}" if others else ""
-    return f'<span class="badge {style}"><span aria-hidden="true">{sign}</span> {escape(word)}</span>{rest}'
 
 
 def _failures(failures: Sequence[Failure]) -> str:
@@ -167,7 +158,7 @@ def _failures(failures: Sequence[Failure]) -> str:
 
 
 def _failure(failure: Failure) -> str:
-    parts = [f"<article>\n<h3>{escape(clean(failure.name))}</h3>\n<p>{_badge(str(failure.verdict))}</p>\n"]
+    parts = [f"<article>\n<h3>{escape(clean(failure.name))}</h3>\n<p>{badge(str(failure.verdict))}</p>\n"]
     parts.extend(f"<p>{escape(clean(text, limit=400))}</p>\n" for text in (failure.case, failure.reason) if text)
     parts.append(_table(failure_table(failure)))
     if failure.findings:
@@ -192,6 +183,9 @@ def _reading() -> str:
         ("resolution", "The smallest relative error of one entry that would have been seen. Smaller is sharper."),
         ("÷ tolerance", "The largest error in units of what rounding allows; above 1 the two do not agree."),
         *((str(verdict), verdict.advice) for verdict in Verdict),
+        (WHOLE, "A derivative that runs through the equation's line, and all before it, beside the loss's own."),
+        (ALONE, "The equation's line by itself, all that it reads taken as given, beside the line that it mirrors."),
+        ("DIFFERS", "Kept because it is not an equation, and seen not to be one."),
     ]
     items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>\n" for name, text in terms)
     return f'<dl class="pairs">\n{items}</dl>'

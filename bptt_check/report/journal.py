@@ -28,7 +28,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
-        "platform": platform.platform(),
+        "platform": "-".join(filter(None, (platform.system(), *platform.libc_ver()))),
         "machine": platform.machine(),
         **{name: version for name, version in versions.items() if version},
     }
@@ -149,7 +149,7 @@ class Journal:
 
     def _must_be_there(self) -> None:
         """A file that was deleted still takes what is written to it, and loses it."""
-        if not os.path.samestat(os.fstat(self._stream.fileno()), os.stat(self.path)):
+        if not os.path.samestat(os.fstat(self._stream.fileno()), self.path.stat()):
             earlier = clean(previous(self.path).name)
             raise ReportError(
                 f"cannot write {clean(self.path)}: another run has begun a journal of that name; what this one had "
@@ -165,12 +165,12 @@ def previous(path: Path) -> Path:
 def _open(path: Path) -> BinaryIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_char_device():  # /dev/null and its like are written to, never moved
-        return open(path, "wb", buffering=0)
+        return path.open("wb", buffering=0)
     if path.exists() and not path.is_file():
         raise ReportError(f"cannot write {clean(path)}: something that is not a file has that name; choose another")
     with suppress(FileNotFoundError):
-        os.replace(path, previous(path))
-    return open(path, "xb", buffering=0)
+        path.replace(previous(path))
+    return path.open("xb", buffering=0)
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

@@ -32,6 +32,41 @@ class Line:
 
 
 @dataclass(frozen=True)
+class LookedAt:
+    """One way in which the run looked at an entry of the ledger, and what it found; fields as in ``Line``."""
+
+    name: str
+    cases: int
+    entries: int
+    worst_error: float | None
+    worst_ratio: float | None
+    resolution: float | None
+    worst_case: str
+
+
+@dataclass(frozen=True)
+class LedgerLine:
+    """One equation or law: what it says, where it stands in the code, what checks it, what the run found.
+
+    ``group`` is the part of the ledger that it belongs to, ``mirrors`` lists the forward lines that it differentiates.
+    ``verdict`` is also NOT_COMPARED, or, for what is kept because it is no equation, DIFFERS.
+    """
+
+    id: str
+    group: str
+    title: str
+    formula: str
+    source: str
+    mirrors: tuple[str, ...]
+    places: tuple[str, ...]
+    properties: tuple[str, ...]
+    verdict: str
+    cases: int
+    entries: int
+    ways: tuple[LookedAt, ...]
+
+
+@dataclass(frozen=True)
 class Grid:
     """A table of numbers by two names; ``None`` where the two never met."""
 
@@ -157,6 +192,7 @@ class Summary:
     gradient_evaluations: int
     gradients: tuple[Line, ...]
     equations: tuple[Line, ...]
+    ledger: tuple[LedgerLine, ...]
     by_loss: Grid
     cells_and_losses: Grid
     regions: tuple[Region, ...]

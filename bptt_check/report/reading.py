@@ -44,6 +44,7 @@ def label(value: Any) -> str:
 
 
 def failure_of(record: Record) -> Failure:
+    """Return what a report shows of a record that does not agree."""
     wrong = [block for block in record.blocks if block["verdict"] != Verdict.AGREES.value]
     hints = (record.data.get("reproduce"), record.case.get("reproduce"))
     return Failure(

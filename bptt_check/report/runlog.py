@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from bptt_check.errors import ReportError
@@ -53,7 +54,7 @@ def read_journal(path: str | os.PathLike[str], *, size_limit: int = SIZE_LIMIT, 
     """
     name = clean(path)
     try:
-        with open(path, "rb") as stream:
+        with Path(path).open("rb") as stream:
             status = os.fstat(stream.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise ReportError(f"{name} is not a regular file; give the .jsonl file that a run has left")

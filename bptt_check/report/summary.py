@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bptt_check.report.ledger_lines import ledger_lines
 from bptt_check.report.model import (
     FindingCount,
     Grid,
@@ -23,6 +24,7 @@ from bptt_check.report.runlog import RunLog
 from bptt_check.report.strict import compact
 from bptt_check.report.text import natural
 from bptt_check.results import Verdict
+from bptt_check.tally import is_of_the_ledger
 
 __all__ = ["Summary", "summarise"]
 
@@ -56,6 +58,7 @@ def summarise(log: RunLog) -> Summary:
         gradient_evaluations=sum(record.gradient_evaluations for record in cases),
         gradients=gradients,
         equations=equation_lines(cases),
+        ledger=ledger_lines(cases),
         by_loss=errors_by_loss(gradients, cases),
         cells_and_losses=cells_and_losses(cases),
         regions=regions(cases),
@@ -107,6 +110,11 @@ def _overall(log: RunLog, cases: Sequence[Record]) -> Verdict:
 
 
 def _rows(cases: Sequence[Record]) -> list[tuple[Record, Mapping[str, Any]]]:
+    """All blocks that are gradients; laws and lines on their own have a place in the ledger alone."""
+    return [(record, block) for record, block in _all_rows(cases) if not is_of_the_ledger(block)]
+
+
+def _all_rows(cases: Sequence[Record]) -> list[tuple[Record, Mapping[str, Any]]]:
     return [(record, block) for record in cases for block in record.blocks]
 
 
@@ -125,7 +133,7 @@ def gradient_lines(cases: Sequence[Record]) -> tuple[Line, ...]:
 def equation_lines(cases: Sequence[Record]) -> tuple[Line, ...]:
     """Return one line for each equation, in the order of their numbers."""
     groups: dict[str, list[tuple[Record, Mapping[str, Any]]]] = {}
-    for record, block in _rows(cases):
+    for record, block in _all_rows(cases):
         for equation in equations_of(block):
             groups.setdefault(equation, []).append((record, block))
     return tuple(

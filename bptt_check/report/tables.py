@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bptt_check.report.model import Failure, Grid, Line, Summary
+from bptt_check.report.ledger_lines import NOT_COMPARED
+from bptt_check.report.model import Failure, Grid, LedgerLine, Line, Summary
 from bptt_check.report.text import MISSING, clean, count, counted, exact, figure, place
 from bptt_check.results import Verdict
 
@@ -80,6 +81,9 @@ def key_figures(summary: Summary) -> tuple[tuple[str, str], ...]:
         ("loss evaluations", count(summary.evaluations)),
         ("gradient evaluations", count(summary.gradient_evaluations)),
     ]
+    if summary.ledger:
+        compared = sum(bool(line.entries) for line in summary.ledger)
+        rows.append(("equations and laws compared", f"{count(compared)} of {count(len(summary.ledger))}"))
     if summary.miss_probability is not None:
         size = f" of {figure(summary.miss_size, 1)}" if summary.miss_size is not None else ""
         rows.append((f"chance to miss an error{size}", figure(summary.miss_probability)))
@@ -92,8 +96,48 @@ def gradient_table(summary: Summary) -> Table:
 
 
 def equation_table(summary: Summary) -> Table:
-    """Return which equation was compared, in how many cases and how closely."""
-    return _lines("Worst error per equation", summary.equations, "equation", "compared by")
+    """Return which equations that are not of the ledger were compared, in how many cases and how closely."""
+    known = {line.id for line in summary.ledger}
+    others = [line for line in summary.equations if line.name not in known]
+    return _lines("Worst error per equation", others, "equation", "compared by")
+
+
+def ledger_table(summary: Summary) -> Table:
+    """Return the ledger: each equation and law, where it stands, what checks it, and what this run has found."""
+    columns = (
+        Column("id", "name"),
+        Column("equation", "text"),
+        Column("stands in", "text"),
+        Column("checked by", "text"),
+        Column("verdict", "verdict"),
+        Column("looked at", "text"),
+        Column("cases"),
+        Column("entries"),
+        Column("worst error"),
+        Column("÷ tolerance"),
+        Column("resolution"),
+    )
+    rows = [row for line in summary.ledger for row in _ledger_rows(line)]
+    return _table("Equations and laws", columns, rows)
+
+
+def _ledger_rows(line: LedgerLine) -> list[tuple[str, ...]]:
+    head = (line.id, line.formula, ", ".join(line.places), line.properties[0])
+    if not line.ways:
+        return [(*head, NOT_COMPARED, *[MISSING] * 6)]
+    figures = [
+        (
+            way.name,
+            count(way.cases),
+            count(way.entries),
+            figure(way.worst_error),
+            figure(way.worst_ratio),
+            figure(way.resolution),
+        )
+        for way in line.ways
+    ]
+    first, *others = figures
+    return [(*head, line.verdict, *first), *((line.id, *[MISSING] * 4, *row) for row in others)]
 
 
 def _lines(caption: str, lines: Sequence[Line], name: str, related: str) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -118,12 +119,14 @@ def test_the_laws_are_those_of_the_ledger():
     }
 
 
-def test_a_run_fills_the_ledger():
+def test_a_run_fills_the_ledger(record):
     """Eleven cells, every entry compared at least once; two readings of L6 are seen to be false."""
     records = []
     for variant in VARIANTS:
         problem = Problem.draw(variant, T=3, B=2, D=4, H=2, rng=np.random.default_rng(1)).astype(np.longdouble)
-        records.append(record_of(examined(problem)))
+        result = examined(problem, case={"seed": 1})
+        record(result)
+        records.append(record_of(result))
     figures = {each.entry.id: each for each in ledger.fill(records)}
     for name, each in figures.items():
         if name in ("L6a", "L6b"):
@@ -132,6 +135,23 @@ def test_a_run_fills_the_ledger():
             assert each.verdict == "AGREES" and each.compared > 0 and each.tolerance_ratio <= 1, each
     assert figures["B2"].cases == 11 and figures["B3c"].cases == 1 and figures["B2p"].cases == 7
     assert list(figures) == [entry.id for entry in ENTRIES]
+
+
+def test_after_a_run_of_the_properties_the_report_shows_every_entry_compared(tmp_path):
+    """The session's own journal and pages, as any run of pytest leaves them; this one goes to another folder."""
+    node = f"{ROOT / 'properties' / 'meta' / 'test_ledger.py'}::test_a_run_fills_the_ledger"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml")]
+    environment = {**os.environ, "PYTEST_ADDOPTS": ""}
+    subprocess.run(
+        [*command, f"--rootdir={tmp_path}", node], cwd=ROOT, check=True, capture_output=True, env=environment
+    )
+    report = json.loads((tmp_path / "reports" / "properties.json").read_text(encoding="utf-8"))
+    assert [line["id"] for line in report["ledger"] if not line["entries"]] == []
+    assert {line["verdict"] for line in report["ledger"]} == {"AGREES", "DIFFERS"}
+    for page in ("properties.md", "properties.html"):
+        text = (tmp_path / "reports" / page).read_text(encoding="utf-8")
+        assert "not compared" not in text.lower()
+        assert f"{len(ENTRIES)} of {len(ENTRIES)}" in text
 
 
 def test_rows_as_they_are_kept_in_a_journal_fill_it_too():

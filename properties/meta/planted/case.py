@@ -27,8 +27,8 @@ class Planted:
     """A subject and the truth about it.
 
     ``fault`` names what is wrong, ``""`` where nothing is. ``block`` and ``index``: the one entry at fault, where there
-    is one. ``named``: kinds of findings of which one must appear. ``repeats``: how often calls should be repeated for the
-    fault to be seen. ``effect``: the largest change in units of what counts, above 1.
+    is one. ``named``: kinds of findings by which the fault may go. ``repeats``: how often calls should be repeated for
+    it to be seen. ``effect``: the largest change in units of what counts, above 1.
     """
 
     family: str
@@ -51,7 +51,7 @@ class Planted:
 
 
 def caught(case: Planted, result: Result) -> bool:
-    """Whether the result says that something is wrong: DISAGREES, a finding that is a fault, or one by the fault's name."""
+    """Whether the result says that something is wrong: DISAGREES, any finding that is a fault, or the fault's own."""
     kinds = {finding.kind for finding in result.findings}
     return (
         result.verdict is Verdict.DISAGREES

@@ -1,4 +1,4 @@
-"""What goes wrong in hand-derived backward passes, as edits of the programs: structural faults, and value-dependent ones.
+"""What goes wrong in hand-derived backward passes, as edits of the programs: structural or dependent on values.
 
 ``needs`` restricts the shapes in which a fault can show at all: ``"T>1"``, ``"B>1"``, ``"D=H"`` and the like.
 """
@@ -77,7 +77,8 @@ STACKED = _of(
     ("dx is one step off", "dx[t] = dxc[:, :D]", "dx[t - 1] = dxc[:, :D]", "T>1"),
     ("dx and dh swapped", "dh_next = dxc[:, D:]", "dh_next = dxc[:, :D]", "D=H"),
     ("readout without its transpose", "dh = dr @ V + dh_next", "dh = dr @ V.T + dh_next", "H=3"),
-    ("recurrent matrix transposed", "dh_next = dxc[:, D:]", "dh_next = dz[:, : W.shape[0] // 4] @ W[: dz.shape[1] // 4, D:].T"),
+    ("recurrent matrix transposed", "dh_next = dxc[:, D:]",
+     "dh_next = dz[:, : W.shape[0] // 4] @ W[: dz.shape[1] // 4, D:].T"),
     ("the first step is left out", "reversed(range(T))", "reversed(range(1, T))"),
     ("the last step is left out", "reversed(range(T))", "reversed(range(T - 1))", "T>1"),
     ("only the last step counts", "dr = r[t]", "dr = r[t] * (t == T - 1)", "T>1"),
@@ -104,7 +105,8 @@ STACKED = _of(
     ("wrong beyond three steps", "ds_next = ds * f[t]", "ds_next = ds * f[t] * (t > T - 4)", "T>4"),
     ("truncated after two steps", "dh_next = dxc[:, D:]", "dh_next = dxc[:, D:] * (t >= T - 2)", "T>3"),
     ("wrong for a batch", "df = s[t] * ds", "df = (s[t] if B == 1 else s[t].mean(axis=0)) * ds", "B>1"),
-    ("wrong for more than two cells", "dh_next = dxc[:, D:]", "dh_next = np.roll(dxc[:, D:], 1, axis=1) if W.shape[0] > 8 else dxc[:, D:]", "H>2"),
+    ("wrong for more than two cells", "dh_next = dxc[:, D:]",
+     "dh_next = np.roll(dxc[:, D:], 1, axis=1) if W.shape[0] > 8 else dxc[:, D:]", "H>2"),
     ("gradients of the batch's first two are swapped", '"x": dx,', '"x": dx[:, ::-1],', "B>1"),
     ("dx is reversed in time", '"x": dx,', '"x": dx[::-1],', "T>1"),
     ("the first cell's bias is forgotten", "db += dz.sum(axis=0)", "db[1:] += dz.sum(axis=0)[1:]"),
@@ -146,12 +148,15 @@ GATES = _of(
     ("o' is 1 - o", "o[t] * (1 - o[t]) * do", "(1 - o[t]) * do"),
     ("o' at the pre-activation's sigma", "o[t] * (1 - o[t]) * do", "sigmoid(o[t]) * (1 - sigmoid(o[t])) * do"),
     ("i and f exchanged in the loop", '("i", dzi), ("f", dzf)', '("f", dzi), ("i", dzf)'),
-    ("g and o exchanged in the loop", '("g", dzg), ("i", dzi), ("f", dzf), ("o", dzo)', '("o", dzg), ("i", dzi), ("f", dzf), ("g", dzo)'),
+    ("g and o exchanged in the loop", '("g", dzg), ("i", dzi), ("f", dzf), ("o", dzo)',
+     '("o", dzg), ("i", dzi), ("f", dzf), ("g", dzo)'),
     ("the output gate is left out", '("f", dzf), ("o", dzo)', '("f", dzf)'),
     ("probabilities without minus one", "dscores[np.arange(B), y[t - 1]] -= 1", "dscores[np.arange(B), y[t - 1]] -= 0"),
     ("labels of another step", "dscores[np.arange(B), y[t - 1]] -= 1", "dscores[np.arange(B), y[t - 2]] -= 1", "T>1"),
-    ("mean over the batch", "dscores[np.arange(B), y[t - 1]] -= 1", "dscores[np.arange(B), y[t - 1]] -= 1; dscores /= B", "B>1"),
-    ("temperature in the gradient only", "dscores[np.arange(B), y[t - 1]] -= 1", "dscores[np.arange(B), y[t - 1]] -= 1; dscores *= 0.9"),
+    ("mean over the batch", "dscores[np.arange(B), y[t - 1]] -= 1",
+     "dscores[np.arange(B), y[t - 1]] -= 1; dscores /= B", "B>1"),
+    ("temperature in the gradient only", "dscores[np.arange(B), y[t - 1]] -= 1",
+     "dscores[np.arange(B), y[t - 1]] -= 1; dscores *= 0.9"),
     ("readout transposed", "dh = dscores @ p[\"Wy\"].T", "dh = dscores @ p[\"Wy\"]", "H=3"),
     ("readout sees tanh s", 'd["Wy"] += h[t].T @ dscores', 'd["Wy"] += np.tanh(s[t]).T @ dscores'),
     ("readout sees h before", 'd["Wy"] += h[t].T @ dscores', 'd["Wy"] += h[t - 1].T @ dscores'),
@@ -171,13 +176,15 @@ GATES = _of(
     ("s0 is the ds of step 1", 'd["h0"], d["s0"] = dh_next, ds_next', 'd["h0"], d["s0"] = dh_next, ds'),
     ("biases are divided by T", 'd["b" + k] += dz.sum(axis=0)', 'd["b" + k] += dz.sum(axis=0) / T', "T>1"),
     ("biases of the first sequence", 'd["b" + k] += dz.sum(axis=0)', 'd["b" + k] += dz[0]', "B>1"),
-    ("wrong for long sequences", "ds_next = f[t] * ds", "ds_next = f[t] * ds if T <= 3 else np.minimum(f[t], 0.5) * ds", "T>3"),
+    ("wrong for long sequences", "ds_next = f[t] * ds",
+     "ds_next = f[t] * ds if T <= 3 else np.minimum(f[t], 0.5) * ds", "T>3"),
 )  # fmt: skip
 
 PEEPHOLE = _of(
     "peephole",
     ("peephole of o forgotten in ds", "+ p[\"po\"] * dzo\n", "\n"),
-    ("peephole of i forgotten in ds", "ds_prev = f * ds + p[\"pi\"] * dzi + p[\"pf\"] * dzf", "ds_prev = f * ds + p[\"pf\"] * dzf"),
+    ("peephole of i forgotten in ds", "ds_prev = f * ds + p[\"pi\"] * dzi + p[\"pf\"] * dzf",
+     "ds_prev = f * ds + p[\"pf\"] * dzf"),
     ("peepholes forgotten in ds", "ds_prev = f * ds + p[\"pi\"] * dzi + p[\"pf\"] * dzf", "ds_prev = f * ds"),
     ("peepholes exchanged", "p[\"pi\"] * dzi + p[\"pf\"] * dzf", "p[\"pf\"] * dzi + p[\"pi\"] * dzf"),
     ("po sees s before", "(dzo * s).sum(axis=0)", "(dzo * s_prev).sum(axis=0)"),
@@ -226,16 +233,18 @@ def _clips() -> tuple[Fault, ...]:
 
 
 def _dead(c: float) -> tuple[Fault, ...]:
+    i, g, o = "i[t] * (1 - i[t])", "(1 - g[t] ** 2)", "o[t] * (1 - a[t] ** 2)"
     return _of(
         "stacked",
-        (f"i' is 0 where |z| > {c:g}", "i[t] * (1 - i[t]) * di", f"i[t] * (1 - i[t]) * (np.abs(np.log(i[t] / (1 - i[t]))) < {c}) * di"),
-        (f"g' is 0 where |z| > {c:g}", "dz_g = (1 - g[t] ** 2) * dg", f"dz_g = (1 - g[t] ** 2) * (np.abs(np.arctanh(g[t])) < {c}) * dg"),
-        (f"tanh' of s is 0 where |s| > {c:g}", "o[t] * (1 - a[t] ** 2) * dh", f"o[t] * (1 - a[t] ** 2) * (np.abs(s[t + 1]) < {c}) * dh"),
+        (f"i' is 0 where |z| > {c:g}", f"{i} * di", f"{i} * (np.abs(np.log(i[t] / (1 - i[t]))) < {c}) * di"),
+        (f"g' is 0 where |z| > {c:g}", f"dz_g = {g} * dg", f"dz_g = {g} * (np.abs(np.arctanh(g[t])) < {c}) * dg"),
+        (f"tanh' of s is 0 where |s| > {c:g}", f"{o} * dh", f"{o} * (np.abs(s[t + 1]) < {c}) * dh"),
         scale=3.0,
-    )  # fmt: skip
+    )
 
 
 def _small(name: str, c: str) -> tuple[Fault, ...]:
+    q = "dscores[np.arange(B), y[t - 1]]"
     return _of(
         "stacked",
         (f"{name} added to tanh'", "o[t] * (1 - a[t] ** 2) * dh", f"o[t] * (1 - a[t] ** 2 + {c}) * dh"),
@@ -244,7 +253,7 @@ def _small(name: str, c: str) -> tuple[Fault, ...]:
         (f"{name} added to the carry", "dh_next = dxc[:, D:]", f"dh_next = dxc[:, D:] + {c}"),
     ) + _of(
         "gates",
-        (f"{name} added to probabilities", "dscores[np.arange(B), y[t - 1]] -= 1", f"dscores[np.arange(B), y[t - 1]] -= 1 / (1 + {c} / dscores[np.arange(B), y[t - 1]])"),
+        (f"{name} added to probabilities", f"{q} -= 1", f"{q} -= 1 / (1 + {c} / {q})"),
         (f"{name} added to g'", "(1 - g[t] * g[t]) * dg", f"(1 - g[t] * g[t] + {c}) * dg"),
     )  # fmt: skip
 
@@ -268,9 +277,12 @@ _SINGLE = _of(
 _SATURATED = _of(
     "stacked",
     ("sigma' is at least 1e-3", "dz_i = i[t] * (1 - i[t]) * di", "dz_i = np.maximum(i[t] * (1 - i[t]), 1e-3) * di"),
-    ("gates kept from 0 and 1 in the backward pass", "dz_f = f[t] * (1 - f[t]) * df", "dz_f = np.clip(f[t], 0.01, 0.99) * (1 - np.clip(f[t], 0.01, 0.99)) * df"),
-    ("tanh' is 0 from 0.99", "dz_g = (1 - g[t] ** 2) * dg", "dz_g = np.where(np.abs(g[t]) > 0.99, 0, 1 - g[t] ** 2) * dg"),
-    ("hard sigmoid's slope", "dz_o = o[t] * (1 - o[t]) * do", "dz_o = np.where((o[t] > 0.02) & (o[t] < 0.98), o[t] * (1 - o[t]), 0) * do"),
+    ("gates kept from 0 and 1 in the backward pass", "dz_f = f[t] * (1 - f[t]) * df",
+     "dz_f = np.clip(f[t], 0.01, 0.99) * (1 - np.clip(f[t], 0.01, 0.99)) * df"),
+    ("tanh' is 0 from 0.99", "dz_g = (1 - g[t] ** 2) * dg",
+     "dz_g = np.where(np.abs(g[t]) > 0.99, 0, 1 - g[t] ** 2) * dg"),
+    ("hard sigmoid's slope", "dz_o = o[t] * (1 - o[t]) * do",
+     "dz_o = np.where((o[t] > 0.02) & (o[t] < 0.98), o[t] * (1 - o[t]), 0) * do"),
     ("gates rounded when nearly open", "ds_next = ds * f[t]", "ds_next = ds * np.where(f[t] > 0.99, 1, f[t])"),
     scale=4.0,
 )  # fmt: skip

@@ -26,7 +26,10 @@ SIGMOIDS: dict[str, tuple[Edit, ...]] = {
     "scipy's expit": (("return 1 / (1 + np.exp(-z))", "from scipy.special import expit; return expit(z)"),),
     "clipped exponent": (("return 1 / (1 + np.exp(-z))", "return 1 / (1 + np.exp(-np.clip(z, -60, 60)))"),),
     "sigmoid in two branches": (
-        ("return 1 / (1 + np.exp(-z))", "e = np.exp(np.where(z > 0, -z, z)); return np.where(z > 0, 1 / (1 + e), e / (1 + e))"),
+        (
+            "return 1 / (1 + np.exp(-z))",
+            "e = np.exp(np.where(z > 0, -z, z)); return np.where(z > 0, 1 / (1 + e), e / (1 + e))",
+        ),
     ),
 }  # fmt: skip
 LAST_STEP: tuple[Edit, ...] = (
@@ -122,7 +125,15 @@ def one_of_each(rng: Rng) -> Subject:
 
 
 def zeros(rng: Rng) -> Subject:
-    which = [("W",), ("V",), ("W", "b", "V", "c"), ("h0", "s0"), ("x",), ("x", "h0", "s0"), ("W", "b", "V", "c", "h0", "s0")]
+    which = [
+        ("W",),
+        ("V",),
+        ("W", "b", "V", "c"),
+        ("h0", "s0"),
+        ("x",),
+        ("x", "h0", "s0"),
+        ("W", "b", "V", "c", "h0", "s0"),
+    ]
     return make(spec_of(rng, zero=which[int(rng.integers(len(which)))]))
 
 
@@ -143,7 +154,9 @@ def _outputs(spec: Spec) -> Any:
 def _with_targets(spec: Spec, y: Any) -> Subject:
     """The stacked program with other targets."""
     module, (point, _) = run(spec.program), spec.draw()
-    return Subject.from_forward_backward(lambda p: module["forward"](p, y), module["backward"], point, name="stacked, fitted")
+    return Subject.from_forward_backward(
+        lambda p: module["forward"](p, y), module["backward"], point, name="stacked, fitted"
+    )
 
 
 def unequal_blocks(rng: Rng) -> Subject:
@@ -236,7 +249,9 @@ def single_casting(rng: Rng) -> Subject:
 
 
 def single_buffers(rng: Rng) -> Subject:
-    return make(spec_of(rng, "gates", kind=np.float32), (("np.zeros(shape, dtype=x.dtype)", "np.zeros(shape, np.float32)"),))
+    return make(
+        spec_of(rng, "gates", kind=np.float32), (("np.zeros(shape, dtype=x.dtype)", "np.zeros(shape, np.float32)"),)
+    )
 
 
 KINDS: dict[str, Kind] = {
@@ -271,6 +286,7 @@ KINDS: dict[str, Kind] = {
 }
 RARELY = {"T = 200": 0.1, "D, H up to 256": 0.05}  # what takes seconds is drawn less often
 ALSO_AS_FLOAT64_ONLY = 0.2
+AS_THEY_ARE = ("float64 only", "flat and steep blocks")  # real differences cannot see 1e-12 beside a loss of 1e6
 
 
 def draw(rng: Rng, seed: int, kind: str | None = None) -> Planted:
@@ -280,7 +296,8 @@ def draw(rng: Rng, seed: int, kind: str | None = None) -> Planted:
         weights = np.array([RARELY.get(name, 1.0) for name in names])
         kind = str(rng.choice(names, p=weights / weights.sum()))
     subject = KINDS[kind](rng)
-    if "float32" not in kind and kind not in RARELY and kind != "float64 only" and rng.random() < ALSO_AS_FLOAT64_ONLY:
+    as_it_is = "float32" in kind or kind in RARELY or kind in AS_THEY_ARE
+    if not as_it_is and rng.random() < ALSO_AS_FLOAT64_ONLY:
         subject, kind = unsafe(subject), f"{kind} (float64 only)"
     return Planted("right but hard", seed, kind, subject)
 

@@ -1,4 +1,4 @@
-"""Right gradients of functions that are no LSTMs: smooth ones of every kind, and ones with kinks at or beside the point."""
+"""Right gradients of functions that are no LSTMs: smooth ones of every kind, and ones with a kink nearby."""
 
 from __future__ import annotations
 
@@ -74,15 +74,15 @@ def powers(rng: Rng) -> Subject:
     n = int(rng.integers(1, 8))
     e = rng.uniform(-3, 6, n)
     x = 10.0 ** rng.uniform(-3, 3, n)
-    return _functions(
-        lambda p: (p["x"] ** e).sum(), lambda p: {"x": e * p["x"] ** (e - 1)}, {"x": x}, "powers"
-    )
+    return _functions(lambda p: (p["x"] ** e).sum(), lambda p: {"x": e * p["x"] ** (e - 1)}, {"x": x}, "powers")
 
 
 def one_power(rng: Rng) -> Subject:
     e = float(rng.choice([-2, -1, 0.5, 2, 3, 5]))
     x = 10.0 ** rng.uniform(-8, 8, 3)
-    return _functions(lambda p: np.prod(p["x"] ** e), lambda p: {"x": e * np.prod(p["x"] ** e) / p["x"]}, {"x": x}, "product")
+    return _functions(
+        lambda p: np.prod(p["x"] ** e), lambda p: {"x": e * np.prod(p["x"] ** e) / p["x"]}, {"x": x}, "product"
+    )
 
 
 def perceptron(rng: Rng) -> Subject:
@@ -135,7 +135,10 @@ def rosenbrock(rng: Rng) -> Subject:
 
     x = np.ones(n) if rng.random() < 0.3 else rng.normal(size=n) * 10.0 ** rng.integers(-2, 3)
     return _functions(
-        lambda p: (100 * (p["x"][1:] - p["x"][:-1] ** 2) ** 2 + (1 - p["x"][:-1]) ** 2).sum(), gradient, {"x": x}, "Rosenbrock"
+        lambda p: (100 * (p["x"][1:] - p["x"][:-1] ** 2) ** 2 + (1 - p["x"][:-1]) ** 2).sum(),
+        gradient,
+        {"x": x},
+        "Rosenbrock",
     )
 
 
@@ -179,7 +182,10 @@ def steep(rng: Rng) -> Subject:
 def flat_and_steep(rng: Rng) -> Subject:
     a = 10.0 ** rng.uniform(-12, 6, 6)
     return _functions(
-        lambda p: (a * np.sin(p["x"])).sum(), lambda p: {"x": a * np.cos(p["x"])}, {"x": rng.normal(size=6)}, "1e-12 to 1e6"
+        lambda p: (a * np.sin(p["x"])).sum(),
+        lambda p: {"x": a * np.cos(p["x"])},
+        {"x": rng.normal(size=6)},
+        "1e-12 to 1e6",
     )
 
 
@@ -213,7 +219,9 @@ def unused_block(rng: Rng) -> Subject:
 
 
 def constant(rng: Rng) -> Subject:
-    return _functions(lambda p: 3.0 + 0 * p["x"].sum(), lambda p: {"x": 0 * p["x"]}, {"x": rng.normal(size=4)}, "constant loss")
+    return _functions(
+        lambda p: 3.0 + 0 * p["x"].sum(), lambda p: {"x": 0 * p["x"]}, {"x": rng.normal(size=4)}, "constant loss"
+    )
 
 
 def linear(rng: Rng) -> Subject:
@@ -223,7 +231,9 @@ def linear(rng: Rng) -> Subject:
 
 def flat_minimum(rng: Rng) -> Subject:
     e = int(rng.choice([2, 4, 6]))
-    return _functions(lambda p: (p["x"] ** e).sum(), lambda p: {"x": e * p["x"] ** (e - 1)}, {"x": np.zeros(4)}, "x = 0")
+    return _functions(
+        lambda p: (p["x"] ** e).sum(), lambda p: {"x": e * p["x"] ** (e - 1)}, {"x": np.zeros(4)}, "x = 0"
+    )
 
 
 def _place(rng: Rng) -> float:
@@ -260,7 +270,10 @@ def absolute_kink(rng: Rng) -> Subject:
     h = y + rng.normal(size=n)
     h[0] = y[0] + place
     return _functions(
-        lambda p: np.abs(p["h"] - y).sum(), lambda p: {"h": np.sign(p["h"] - y)}, {"h": h}, f"|h - y| {place:g} from its kink"
+        lambda p: np.abs(p["h"] - y).sum(),
+        lambda p: {"h": np.sign(p["h"] - y)},
+        {"h": h},
+        f"|h - y| {place:g} from its kink",
     )
 
 
@@ -363,12 +376,16 @@ def huber(rng: Rng) -> Subject:
 
 def norms(rng: Rng) -> Subject:
     x = rng.normal(size=6) * 10.0 ** float(rng.integers(-8, 9))
-    return _functions(lambda p: np.sqrt((p["x"] ** 2).sum()), lambda p: {"x": p["x"] / np.sqrt((p["x"] ** 2).sum())}, {"x": x}, "norm")
+    return _functions(
+        lambda p: np.sqrt((p["x"] ** 2).sum()), lambda p: {"x": p["x"] / np.sqrt((p["x"] ** 2).sum())}, {"x": x}, "norm"
+    )
 
 
 def norm_by_linalg(rng: Rng) -> Subject:
     x = rng.normal(size=6)
-    return _functions(lambda p: np.linalg.norm(p["x"]), lambda p: {"x": p["x"] / np.linalg.norm(p["x"])}, {"x": x}, "linalg.norm")
+    return _functions(
+        lambda p: np.linalg.norm(p["x"]), lambda p: {"x": p["x"] / np.linalg.norm(p["x"])}, {"x": x}, "linalg.norm"
+    )
 
 
 KINDS: dict[str, Callable[[Rng], Subject]] = {
@@ -376,7 +393,7 @@ KINDS: dict[str, Callable[[Rng], Subject]] = {
     for function in (
         quadratic_form, log_determinant, log_determinant_by_lapack, matrix_factorisation, powers, one_power, perceptron,
         softmax_regression, rosenbrock, likelihood, oscillating, steep, flat_and_steep, flat_and_steep_blocks,
-        difference_of_large, unused_block, constant, linear, flat_minimum, relu_kink, absolute_kink, absolute_kink_inside,
-        leaky_kink, maximum_tie, hinge, relu_network, huber, norms, norm_by_linalg,
+        difference_of_large, unused_block, constant, linear, flat_minimum, relu_kink, absolute_kink,
+        absolute_kink_inside, leaky_kink, maximum_tie, hinge, relu_network, huber, norms, norm_by_linalg,
     )
 }  # fmt: skip

@@ -1,9 +1,9 @@
-"""From the programs' source to subjects: a fault is an edit of the source, so that what is tested is a whole program."""
+"""From the programs' source to subjects: a fault is an edit of the source, and what is tested is a whole program."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ HOME = Path(__file__).parent / "programs"
 Edit = tuple[str, str]
 
 
-@lru_cache(maxsize=None)
+@cache
 def source(program: str) -> str:
     """The text of a program."""
     return (HOME / f"{program}.py").read_text(encoding="utf-8")
@@ -129,7 +129,7 @@ def scaled(subject: Subject, factor: float) -> Subject:
 
 
 def right_gradient(spec: Spec, edits: tuple[Edit, ...] = ()) -> Gradient:
-    """The gradient of the program as it stands (with ``edits`` that keep it right), of the point with its interventions."""
+    """The gradient of the program as it stands, or with ``edits`` that keep it right."""
     return make(spec, edits).gradient_at
 
 

@@ -9,7 +9,7 @@ def sigmoid(z):
 
 def forward(p, y):
     x = p["x"]
-    T, B, D = x.shape
+    T, B, D = x.shape  # noqa: RUF059
     H = p["h0"].shape[1]
     shape = (T + 1, B, H)
     g, i, f, o, s, h = (np.zeros(shape, dtype=x.dtype) for _ in range(6))
@@ -33,7 +33,7 @@ def forward(p, y):
 def backward(cache):
     p, y, g, i, f, o, s, h = (cache[k] for k in ("p", "y", "g", "i", "f", "o", "s", "h"))
     x = p["x"]
-    T, B, D = x.shape
+    T, B, D = x.shape  # noqa: RUF059
     d = {k: np.zeros_like(v) for k, v in p.items()}
     dh_next, ds_next = np.zeros_like(h[0]), np.zeros_like(s[0])
     for t in range(T, 0, -1):

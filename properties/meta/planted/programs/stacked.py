@@ -34,7 +34,7 @@ def backward(cache):
     p, xc, r, h, s = cache["p"], cache["xc"], cache["r"], cache["h"], cache["s"]
     g, i, f, o, a = cache["g"], cache["i"], cache["f"], cache["o"], cache["a"]
     W, V, x = p["W"], p["V"], p["x"]
-    T, B, D = x.shape
+    T, B, D = x.shape  # noqa: RUF059
     dW, db, dV, dc, dx = (np.zeros_like(p[k]) for k in ("W", "b", "V", "c", "x"))
     dh_next = np.zeros_like(p["h0"])
     ds_next = np.zeros_like(p["s0"])

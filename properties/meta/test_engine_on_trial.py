@@ -1,0 +1,171 @@
+"""The check on trial: planted faults are caught, right gradients pass, and its figures mean what they say.
+
+The quick version of benchmarks/detection.py, which counts thousands of cases.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from planted import FAMILIES, caught, draw, options
+from planted.calls import CALLS
+from planted.faults import STRUCTURAL, VALUE_DEPENDENT
+from planted.hard import KINDS, RARELY
+from planted.hard import draw as draw_hard
+from planted.programs_of import edited
+
+from bptt_check import Subject, Verdict, check, directions, rounding
+from bptt_check.differences import ComplexStep, Richardson
+from bptt_check.differences.evaluate import partials
+
+seeds = st.integers(0, 10**6)
+QUICK_KINDS = sorted(set(KINDS) - set(RARELY))
+FEW = settings(max_examples=max(5, settings().max_examples // 3))  # of what takes seconds, in every profile
+LONG_DOUBLE = np.finfo(np.longdouble).eps < np.finfo(np.float64).eps
+
+
+def judged(case):
+    with np.errstate(all="ignore"):
+        return check(case.subject, rng=case.seed, **options(case))
+
+
+def assert_caught(family, seed):
+    case = draw(family, seed)
+    result = judged(case)
+    assert caught(case, result), f"\n{case.label}\n{result}"
+    return case, result
+
+
+# ------------------------------------------------------------------------------------------- faults
+
+
+@pytest.mark.parametrize("fault", [*STRUCTURAL, *VALUE_DEPENDENT], ids=lambda f: f"{f.program}: {f.name}")
+def test_every_planted_fault_is_one_edit_of_a_program_that_still_compiles(fault):
+    compile(edited(fault.program, fault.edits), fault.name, "exec")
+
+
+@FEW
+@given(seed=seeds)
+def test_every_structural_fault_is_caught(seed):
+    assert_caught("structural", seed)
+
+
+@FEW
+@given(seed=seeds)
+def test_every_value_dependent_fault_is_caught(seed):
+    assert_caught("value-dependent", seed)
+
+
+@FEW
+@given(seed=seeds, factor=st.sampled_from(["1e-06", "1e-12"]))
+def test_a_fault_is_caught_however_small_the_loss_is(seed, factor):
+    assert_caught(f"structural, loss times {factor}", seed)
+
+
+@given(seed=seeds, size=st.sampled_from(["1e-02", "1e-04", "1e-06", "1e-08", "1e-10"]))
+def test_one_wrong_entry_is_caught_and_named(seed, size):
+    case, result = assert_caught(f"one entry {size}", seed)
+    assert result.blocks[case.block].verdict is Verdict.DISAGREES, str(result)
+    assert result.blocks[case.block].index == case.index, f"\n{case.label}\n{result}"
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+def test_every_fault_of_state_and_calls_is_caught_and_named(call):
+    seeds_of_it = (seed for seed in range(2000) if draw("calls", seed).fault == call.name)
+    for _ in range(3):
+        case, result = assert_caught("calls", next(seeds_of_it))
+        kinds = {finding.kind for finding in result.findings}
+        assert kinds, f"\n{case.label}\n{result}"
+        assert not case.named or kinds & set(case.named), f"\n{case.label}\n{result}"
+
+
+# ------------------------------------------------------------------------------------- right gradients
+
+
+@given(seed=seeds)
+def test_a_right_gradient_agrees(seed):
+    case = draw("right", seed)
+    result = judged(case)
+    assert result.verdict is Verdict.AGREES, f"\n{case.label}\n{result}"
+
+
+@pytest.mark.parametrize("kind", QUICK_KINDS)
+def test_a_hard_case_of_each_kind_is_not_called_wrong(kind):
+    case = draw_hard(np.random.default_rng([1, 0]), 1, kind)
+    result = judged(case)
+    assert result.verdict is not Verdict.DISAGREES, f"\n{case.label}\n{result}"
+
+
+@FEW
+@given(seed=seeds, kind=st.sampled_from(QUICK_KINDS))
+def test_a_right_gradient_that_is_hard_to_see_right_is_never_called_wrong(kind, seed):
+    case = draw_hard(np.random.default_rng([seed, 0]), seed, kind)
+    result = judged(case)
+    assert result.verdict is not Verdict.DISAGREES, f"\n{case.label}\n{result}"
+
+
+# ------------------------------------------------------------------------------------------- figures
+
+
+@pytest.fixture(scope="module")
+def sample():
+    """Error estimates of Richardson extrapolation in float64 and its true errors, entry by entry, on a fixed sample."""
+    bars, errors = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        T, B, D, H = (int(rng.integers(1, most)) for most in (7, 4, 5, 5))
+        cell = str(rng.choice(["V", "NP", "post", "CIFG"]))
+        loss = str(rng.choice(["euclidean", "softmax_cross_entropy"]))
+        subject = Subject.from_variant(cell, T=T, B=B, D=D, H=H, loss=loss, rng=seed)
+        precise = {name: a.astype(np.longdouble) for name, a in subject.blocks.items()}
+        for name in subject.blocks:
+            true = partials(ComplexStep(), subject.loss, precise, name, stacked=True).value
+            tried = partials(Richardson(), subject.loss, subject.blocks, name, stacked=True)
+            bars.append(tried.error)
+            errors.append(np.abs(tried.value - true).astype(float))
+    return np.concatenate(bars), np.concatenate(errors)
+
+
+@pytest.mark.skipif(not LONG_DOUBLE, reason="needs a reference more precise than float64")
+def test_999_of_1000_true_errors_lie_within_the_error_estimate(sample):
+    bars, errors = sample
+    assert len(bars) > 10_000
+    assert (errors <= bars).mean() >= 0.999
+
+
+@pytest.mark.skipif(not LONG_DOUBLE, reason="needs a reference more precise than float64")
+def test_the_median_error_estimate_is_at_most_thirty_times_the_median_error(sample):
+    bars, errors = sample
+    assert np.median(bars) <= 30 * np.median(errors)
+
+
+@given(seed=seeds, ratio=st.sampled_from([3.0, 10.0, 30.0]), count=st.sampled_from([1, 2, 3]))
+def test_the_miss_probability_is_what_a_monte_carlo_experiment_finds(seed, ratio, count):
+    """One entry off by δ, looked at along ``count`` directions with threshold τ = δ/ratio: the share that miss it."""
+    rng = np.random.default_rng(seed)
+    subject = Subject.from_variant("NP", T=3, B=2, D=3, H=2, rng=seed)
+    gradient = subject.gradient(subject.blocks)
+    level = rounding.measure(subject.gradient, subject.blocks, gradient, eps=np.finfo(float).eps, rng=rng)
+    divisor = directions.divisors(gradient, level.level, level.sensitivity)
+    name = str(rng.choice([k for k, a in gradient.items() if a.any()]))
+    alike = np.flatnonzero(divisor[name] == np.abs(gradient[name]))  # ill-conditioned entries count less, and say so
+    assume(len(alike))
+    entry = int(rng.choice(alike))
+    error, experiments = 1e-6, 20_000
+    off = error * gradient[name].flat[entry]
+    shown = np.abs(rng.standard_normal((experiments, count)) / divisor[name].flat[entry] * off)
+    share = (shown < error / ratio).all(axis=1).mean()
+    stated = directions.miss_probability([error / ratio] * count, error)
+    spread = 5 * np.sqrt(stated / experiments) + 1e-4
+    assert share <= stated + spread
+    assert share >= 0.9 * stated * (1 - 1 / ratio**2) ** count - spread  # the formula is the first term, from above
+
+
+def test_every_family_draws_the_same_case_from_the_same_seed():
+    for family in FAMILIES:
+        first, second = draw(family, 3), draw(family, 3)
+        assert first.label == second.label
+        for name, array in first.subject.point.items():
+            np.testing.assert_array_equal(array, second.subject.point[name])
