@@ -16,6 +16,7 @@ from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Method, Richardson
 from bptt_check.differences.estimate import Estimate, chosen
 from bptt_check.differences.evaluate import along, partials
+from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.reference import Reference
 from bptt_check.subject import Array, Point, Subject
 
@@ -94,7 +95,7 @@ class Bench:
         return ROUNDING_SAFETY * self.eps * max(self.rounding.sensitivity[name], self.size / self.scale(name))
 
     def levels(self) -> dict[str, Array]:
-        """What a direction must not be drowned by, entry by entry: rounding, and for differences the loss's own noise."""
+        """What a direction must not be drowned by, by entry: rounding, and for differences the noise of the loss."""
         if self.reference.exact or self.reference.noise is None:
             return dict(self.rounding.level)
         step = Richardson().widest
@@ -124,7 +125,7 @@ class Bench:
             shape=self.gradient[name].shape,
             entries=entries,
             analytic=self.gradient[name].reshape(-1)[entries],
-            reference=estimate.value.astype(float),
+            reference=estimate.value,
             level=self.both * self.rounding.level[name].reshape(-1)[entries],
             rounding_floor=self.both * self.rounding.floor[name].reshape(-1)[entries],
             error=exact if self.reference.exact else estimate.error.astype(float),
@@ -134,14 +135,15 @@ class Bench:
         )
 
     def refined(self, name: str, entries: Array) -> Estimate:
-        """Real differences on ladders of steps from tiny to wide; a wider one counts only where it confirms the finer."""
+        """Real differences on ladders of steps, tiny to wide; a wider one counts only where it confirms the finer."""
         return _laddered(lambda method: self.estimate(name, entries, method))
 
     def along(self, v: Point, *, refine: bool = False) -> Off:
         """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small."""
         direction = directions.along(v, self.gradient, self.rounding)
         norm = max(_rms(part) / (_rms(self.point[name]) or 1.0) for name, part in v.items()) or 1.0
-        unit = {name: part / norm for name, part in v.items()}
+        kind = np.result_type(*self.reference.point.values())
+        unit = {name: part.astype(kind) / norm for name, part in v.items()}
 
         def by(method: Method) -> Estimate:
             return along(method, self.loss, self.reference.point, unit, noise=self.reference.noise)
@@ -149,7 +151,7 @@ class Bench:
         estimate = _laddered(by) if refine and not self.reference.exact else by(self.reference.method)
         error = 0.0 if self.reference.exact else float(estimate.error) * norm
         return Off(
-            discrepancy=float(estimate.value) * norm - direction.predicted,
+            discrepancy=float(estimate.value * norm - direction.predicted),
             tolerance=self.both * ROUNDING_SAFETY * direction.noise + REFERENCE_SAFETY * error,
             blunt=float(np.sqrt(sum(self.blunt(name) ** 2 * float(np.sum(part**2)) for name, part in v.items()))),
         )
@@ -169,8 +171,32 @@ class Bench:
         noise = max(self.reference.noise or 0.0, 2 * eps * float(max(abs(value) for value in values)))
         return float(left), float(right), float(8 * noise / step * norm)
 
+    def extended(self) -> Bench:
+        """The same with the gradient evaluated in long double, where reference and gradient carry that.
+
+        Then the subject's own rounding is no longer in the way of seeing whether its *equations* are right. The two
+        evaluations must agree to what rounding can do; where they do not, the subject's own precision is looked at.
+        """
+        kind = np.result_type(*self.reference.point.values())
+        if not self.reference.exact or kind != np.longdouble:
+            return self
+        self.bill.gradients += 1
+        try:
+            gradient = self.subject.gradient(self.reference.point)
+        except (SubjectFailed, SubjectError):
+            return self
+        for name, own in self.gradient.items():
+            if name not in gradient or gradient[name].dtype != kind:
+                return self
+            off = np.abs(gradient[name] - own)
+            if not (off <= ROUNDING_SAFETY * self.rounding.level[name] + self.blunt(name)).all():
+                return self
+        ratio = float(np.finfo(kind).eps) / self.eps
+        extended = {name: gradient[name] for name in self.gradient}
+        return replace(self, gradient=extended, rounding=self.rounding.sharper(ratio))
+
     def moved(self, factor: float) -> Bench | None:
-        """The same subject with its point scaled by ``factor``; ``None`` where it has no finite loss or gradient there."""
+        """The same subject with its point scaled by ``factor``; ``None`` where loss or gradient is not finite there."""
         point = {name: (factor * array).astype(array.dtype) for name, array in self.point.items()}
         size = float(np.abs(self.subject.loss(point)))
         gradient = {name: a.astype(float) for name, a in self.subject.gradient(point).items() if name in self.gradient}
@@ -180,7 +206,8 @@ class Bench:
             return None
         level = rounding.measure(self.subject.gradient, point, gradient, eps=self.eps, rng=self.rng)
         self.bill.gradients += level.gradients
-        return Bench(self.subject, point, gradient, level, self.reference.at(point), size, self.rng, self.bill)
+        smaller = Bench(self.subject, point, gradient, level, self.reference.at(point), size, self.rng, self.bill)
+        return smaller.extended()
 
 
 def _rms(array: Array) -> float:

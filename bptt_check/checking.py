@@ -6,7 +6,6 @@ import time
 import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -16,10 +15,10 @@ from bptt_check.compare import overall
 from bptt_check.confirm import ReferenceUnsafe
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.looking import Looked, along_directions, entry_by_entry, later_elsewhere
+from bptt_check.points import total_size
 from bptt_check.protocol import Observations, observe
 from bptt_check.reference import choose
 from bptt_check.results import Block, Finding, Result, Verdict
-from bptt_check.points import total_size
 from bptt_check.subject import Array, Subject
 from bptt_check.watch import undisturbed
 
@@ -51,8 +50,8 @@ def check(
     entries: ``"all"`` compares every entry on its own; ``"directions"`` looks along random directions and
         searches where one disagrees; ``"auto"`` takes the first for small subjects.
     method: ``"auto"``, ``"complex"`` or ``"differences"``.
-    repeats: how often loss and gradient are called at the point, at least twice. A fault that strikes one call in ten is
-        seen with 99 % by 44 of them.
+    repeats: how often loss and gradient are called at the point, at least twice. A fault that strikes one call in ten
+        is seen with 99 % by 44 of them.
 
     Returns
     -------
@@ -62,8 +61,8 @@ def check(
     Raises
     ------
     SubjectError
-        Where the subject cannot be tested as it is (a gradient of a wrong shape, an unknown name, a loss that is not one
-        finite number); the message says what to change.
+        Where the subject cannot be tested as it is (a gradient of a wrong shape, an unknown name, a loss that is not
+        one finite number); the message says what to change.
     UsageError
         For an option value that does not exist.
     """
@@ -207,7 +206,7 @@ def _bench(
     bench = Bench(subject, subject.blocks, gradient, level, reference, abs(seen.loss), rng)
     bench.bill.losses += seen.evaluations + reference.evaluations
     bench.bill.gradients += seen.gradients + level.gradients
-    return bench
+    return bench.extended()
 
 
 def _looked(bench: Bench, options: _Options, asked: float) -> Looked:

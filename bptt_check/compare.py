@@ -133,8 +133,8 @@ def plainly(
 ) -> Block:
     """A whole block against a numerical derivative by its error estimate alone: the rule without its refinements.
 
-    ``analytic`` is shaped as the block, ``estimate`` has one value an entry. The rounding of the gradient is taken to be
-    an ulp of each entry and of the block's largest.
+    ``analytic`` is shaped as the block, ``estimate`` has one value an entry. The rounding of the gradient is taken to
+    be an ulp of each entry and of the block's largest.
     """
     a, eps = analytic.reshape(-1), float(np.finfo(analytic.dtype).eps)
     floor = np.full(a.shape, eps * np.abs(a).max(initial=0.0))

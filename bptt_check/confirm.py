@@ -24,6 +24,7 @@ from bptt_check.subject import Array
 
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
 QUOTIENTS = 3
+SEEN = 0.5  # share of the entries looked at that must be seen finely at a rescaled point
 RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation
 
 
@@ -65,7 +66,10 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float) -> Confirme
     blunt = bench.blunt(comparison.name)
     ambiguous = comparison.wrong & (comparison.difference <= blunt + REFERENCE_SAFETY * comparison.error)
     if not ambiguous.any():
-        return Confirmed(comparison, kinks)
+        if comparison.wrong.any() or not comparison.hidden(resolution):
+            return Confirmed(comparison, kinks)
+        seen = relieved(bench, comparison.name, comparison.entries, resolution)
+        return Confirmed(comparison, kinks, rounding=bool(seen))
     cleared = relieved(bench, comparison.name, comparison.entries[ambiguous], resolution)
     if cleared is False:
         return Confirmed(comparison, kinks)
@@ -115,7 +119,7 @@ def _blunt(c: Comparison, resolution: float) -> Array:
 
 
 def _finer(bench: Bench, c: Comparison, places: Array) -> Comparison:
-    """Real differences again, on ladders of steps; all that is left of a block only where the first look changes minds."""
+    """Real differences again, on ladders of steps; all of a block only where the first look changes minds."""
     first = places[:QUOTIENTS]
     estimate = bench.refined(c.name, c.entries[first])
     c = _updated(c, first, estimate.value, estimate.error, estimate.roundoff)
@@ -147,7 +151,7 @@ def _quotients(bench: Bench, c: Comparison, places: Array) -> Comparison:
 
 
 def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tuple[int, ...]]:
-    """Where one-sided derivatives differ and the gradient lies between them, it is a subgradient: the reference is it."""
+    """Where one-sided derivatives differ and the gradient lies between, it is a subgradient: the reference is it."""
     found: list[int] = []
     reference, error, noise = c.reference.copy(), c.error.copy(), c.noise.copy()
     smooth = 0
@@ -184,7 +188,7 @@ def relieved(bench: Bench, name: str, entries: Array, resolution: float) -> bool
         clear = c.wrong & (c.difference > blunt + REFERENCE_SAFETY * c.error)
         if clear.any():
             return False
-        if not c.wrong.any() and (c.tolerance < resolution * np.abs(c.reference)).any():
+        if not c.wrong.any() and np.mean(c.tolerance < resolution * np.abs(c.reference)) >= SEEN:
             return True
         if c.wrong.any() and factor == RELIEF[-1]:
             return False  # nothing saturates here, and it is off all the same

@@ -44,13 +44,13 @@ class Direction:
     """One drawn direction. ``v`` by block; ``predicted`` = a·v; ``noise`` = the rounding level of that sum."""
 
     v: Mapping[str, Array]
-    predicted: float
+    predicted: Any
     noise: float
 
 
 def along(v: Mapping[str, Array], gradient: Mapping[str, Array], rounding: Rounding) -> Direction:
     """What the gradient predicts along ``v``. The signs of v are random, so rounding adds up in squares."""
-    predicted = sum(float(np.sum(v[name] * gradient[name].astype(float))) for name in v)
+    predicted = sum(np.sum(v[name] * gradient[name]) for name in v)
     square = sum(float(np.sum((v[name] * rounding.level[name]) ** 2)) for name in v)
     summation = rounding.eps * sqrt(sum(float(np.sum((v[name] * gradient[name].astype(float)) ** 2)) for name in v))
     return Direction(v, predicted, sqrt(square) + summation)
@@ -59,7 +59,7 @@ def along(v: Mapping[str, Array], gradient: Mapping[str, Array], rounding: Round
 def miss_probability(tolerances: Sequence[float], error: float) -> float:
     """Chance that a lone error of relative size ``error`` stays below the tolerance of every direction that covered it.
 
-    Its discrepancy is ξ·error with ξ standard normal, so each direction misses it with P(|ξ| < τ/error) ≤ √(2/π) τ/error.
+    Its discrepancy is ξ·error with ξ standard normal, so a direction misses it with P(|ξ| < τ/error) ≤ √(2/π) τ/error.
     """
     if error <= 0:
         return 1.0

@@ -87,10 +87,28 @@ def _hook(subject: Subject) -> Any:
 
 
 @dataclass(frozen=True)
-class WrongLine:
-    """One block whose line is wrong by itself: at which steps, the latest first; ``None`` for a sum over all steps.
+class _Place:
+    """One line at one step: entries of one block.
 
-    ``error`` is relative to the line's own size, along one random direction.
+    ``t`` is the step that computes it, ``of`` the step that it is a derivative of; both ``None`` for a sum over steps.
+    """
+
+    block: str
+    t: int | None = None
+    of: int | None = None
+
+    @property
+    def entries(self) -> Any:
+        """Where in the block."""
+        return self.of - 1 if self.of else ...
+
+
+@dataclass(frozen=True)
+class WrongLine:
+    """A line that is wrong by itself, by the name that its author knows it by.
+
+    ``steps`` are those at which it is wrong, the latest first, or ``None`` for a sum over all steps; ``error`` is
+    relative to the line's own size, along one random direction.
     """
 
     name: str
@@ -98,133 +116,131 @@ class WrongLine:
     equations: tuple[str, ...]
     error: float
 
-    @property
-    def said(self) -> str:
-        """The line by the name that its author knows it by."""
-        if self.steps is None:
-            return f"the gradient of {self.name}"
-        t = self.steps[0]
-        if self.name.startswith("next "):
-            return f"the derivative of {self.name[5:-3]} that step t = {t + 1} hands back"
-        if t == 0:
-            return f"the derivative of {self.name[:-1]} that step t = 1 hands back"
-        return f"{self.short} at t = {t}"
-
-    @property
-    def short(self) -> str:
-        """The line without its step."""
-        if self.name.startswith("next "):
-            return f"the d{self.name[5:-3]} handed back"
-        return f"d{self.name.removesuffix('(t)')}"
+    def __str__(self) -> str:
+        return self.name if not self.steps else f"{self.name} at t = {self.steps[0]}"
 
 
 class _Lines:
-    """The lines of a subject at its point, each block of them looked at along one direction."""
+    """The lines of a subject at its point. Each is looked at along one direction over all steps, then by halves."""
 
     def __init__(
         self, subject: Subject, gradient: Point, method: Method, point: Point | None, rng: np.random.Generator
     ) -> None:
-        self.gradient, self.method, self.rng = gradient, method, rng
-        self.behind = subject.behind
+        self.gradient, self.method, self.rng, self.behind = gradient, method, rng, subject.behind
         inner = {name: a for name, a in (point or subject.blocks).items() if name in subject.point}
+        kind = np.result_type(*inner.values())
         self.held = HeldForward(_hook(subject), inner, gradient)
-        self.point = {
-            **inner,
-            **{k: zeros.astype(np.result_type(*inner.values())) for k, zeros in self.held.zeros.items()},
-        }
-        kinds = [*(a.dtype for a in subject.point.values()), *(a.dtype for a in gradient.values())]
-        self.eps = max(float(np.finfo(kind).eps) for kind in {*kinds, np.dtype(subject.precision or kinds[0])})
+        self.point = {**inner, **{name: zeros.astype(kind) for name, zeros in self.held.zeros.items()}}
         self.levels = self.held.levels(inner)
+        kinds = [
+            *(a.dtype for a in (*subject.point.values(), *gradient.values())),
+            np.dtype(subject.precision or float),
+        ]
+        self.eps = max(float(np.finfo(kind).eps) for kind in kinds)
         exact = isinstance(method, ComplexStep)
         self.noise = None if exact else noise_at(self.held, self.point, direction=inner)
+        self.places = self._places()
 
     def wrong(self) -> list[WrongLine]:
         """All lines that are wrong by themselves, in backward order."""
-        found = [line for name in self._names() if (line := self._looked_at(name))]
-        order = {name: place for place, name in enumerate(self._names())}
-        return sorted(found, key=lambda line: (line.steps is None, -(line.steps or (0,))[0], order[line.name]))
+        found = [line for name in self.places if (line := self._looked_at(name))]
+        order = list(self.places)
+        return sorted(found, key=lambda line: (line.steps is None, -(line.steps or (0,))[0], order.index(line.name)))
 
-    def _names(self) -> list[str]:
-        """Every block, within a step in backward order: intermediates, x; then initial states, then weights."""
-        taps = [f"{k}(t)" for k in reversed(self.held.order)]
-        initial = [name for name in self.point if self.held.is_initial(name)]
-        others = [name for name in self.point if name not in (*taps, "x", *initial)]
-        return [name for name in (*taps, "x", *initial, *others) if name in self.gradient and name in self.point]
+    def _places(self) -> dict[str, list[_Place]]:
+        """The places of each line, latest step first; the lines in the order of one step backwards, then the sums.
+
+        What reaches a state of step t is what the backward pass of step t+1 has returned for its previous state.
+        """
+        T, places = self.held.T, {}
+        taps = [name for name in reversed(self.held.order) if f"{name}(t)" in self.point]
+        states = [name.removeprefix("next ") for name in taps if name.startswith("next ")]
+        for name in taps:
+            if not name.startswith("next "):
+                places[f"d{name}"] = [_Place(f"{name}(t)", t, t) for t in range(T, 0, -1)]
+        places["dx"] = [_Place("x", t, t) for t in range(T, 0, -1)]
+        for name in states:
+            handed_back = [_Place(f"next {name}(t)", t, t - 1) for t in range(T, 1, -1)]
+            places[f'dprev["{name}"]'] = [*handed_back, _Place(f"{name}0", 1, 0)]
+        handed_on = {"x", *(f"{name}0" for name in states)}
+        for name in self.point:
+            if name not in handed_on and not name.endswith("(t)"):
+                label = f"d{name}" if f"d{name}" not in places else f"d{name} (parameter)"
+                places[label] = [_Place(name, 0, 0) if self.held.is_initial(name) else _Place(name)]
+        known = {
+            line: [p for p in of if p.block in self.point and p.block in self.gradient] for line, of in places.items()
+        }
+        return {line: of for line, of in known.items() if of}
 
     def _looked_at(self, name: str) -> WrongLine | None:
-        timed = name == "x" or name.endswith("(t)")
-        if not timed:
-            ratio, error = self._off(name, ...)
-            step = 0 if self.held.is_initial(name) else None
-            return (
-                WrongLine(name, None if step is None else (0,), self._equations(name, step), error)
-                if ratio > 1
-                else None
-            )
-        T = self.held.T
-        latest = self._latest(name, 1, T)
-        if latest is None:
+        places = self.places[name]
+        first = self._latest(places)
+        if first is None:
             return None
-        earlier = range(latest - 1, 0, -1) if T <= STEPS_LISTED else ()
-        steps = (latest, *(t for t in earlier if self._off(name, [t - 1])[0] > 1))
-        return WrongLine(name, steps, self._equations(name, latest), self._off(name, [latest - 1])[1])
+        place = places[first]
+        error = self._off([place])[1]
+        equations = self.behind.get(place.block, Behind(())).at(place.of, self.held.T)
+        if place.t is None:
+            return WrongLine(name, None, equations, error)
+        earlier = places[first + 1 :] if self.held.T <= STEPS_LISTED else []
+        wrong = [place, *(each for each in earlier if self._off([each])[0] > 1)]
+        return WrongLine(name, tuple(each.t for each in wrong if each.t is not None), equations, error)
 
-    def _latest(self, name: str, first: int, last: int) -> int | None:
-        """The latest wrong step from ``first`` to ``last``, by halving."""
-        if self._off(name, slice(first - 1, last))[0] <= 1:
+    def _latest(self, places: list[_Place], offset: int = 0) -> int | None:
+        """Which of the places, latest first, is the first that is wrong: by halving."""
+        if self._off(places)[0] <= 1:
             return None
-        if first == last:
-            return first
-        middle = (first + last) // 2
-        return self._latest(name, middle + 1, last) or self._latest(name, first, middle)
+        if len(places) == 1:
+            return offset
+        half = len(places) // 2
+        found = self._latest(places[:half], offset)
+        return self._latest(places[half:], offset + half) if found is None else found
 
-    def _off(self, name: str, steps: Any) -> tuple[float, float]:
-        """How far off along a random direction over some steps: in units of what rounding allows, and relative."""
-        a = self.gradient[name].astype(float)
-        v = np.zeros(a.shape)
-        v[steps] = self.rng.standard_normal(v[steps].shape)
-        estimate = along(self.method, self.held, self.point, {name: v}, noise=self.noise)
-        discrepancy = abs(float(estimate.value) - float(np.sum(a * v)))
-        size = float(np.sum(np.abs(a * v)))
-        level = float(np.sum(np.abs(v))) * self._level(name, steps)
+    def _off(self, places: list[_Place]) -> tuple[float, float]:
+        """How far off along a random direction over some places: in units of what rounding allows, and relative."""
+        v: dict[str, Array] = {}
+        size = level = predicted = 0.0
+        for place in places:
+            a = self.gradient[place.block].astype(float)
+            at = place.entries
+            part = self.rng.standard_normal(a[at].shape)
+            v.setdefault(place.block, np.zeros(a.shape))[at] = part
+            predicted += float(np.sum(a[at] * part))
+            size += float(np.sum(np.abs(a[at] * part)))
+            level += float(np.sum(np.abs(part))) * self._level(place)
+        estimate = along(self.method, self.held, self.point, v, noise=self.noise)
+        discrepancy = abs(float(estimate.value) - predicted)
         tolerance = self.eps * (BLOCK_ULPS * size + LEVEL_ULPS * level)
         tolerance += 0.0 if self.noise is None else REFERENCE_SAFETY * float(estimate.error)
         ratio = discrepancy / tolerance if tolerance else (np.inf if discrepancy else 0.0)
         return ratio, discrepancy / (max(size, abs(float(estimate.value))) or 1.0)
 
-    def _level(self, name: str, steps: Any) -> float:
-        if name == "x" or name.endswith("(t)"):
-            return max(
-                list(self.levels.values())[1:][steps] if isinstance(steps, slice) else [self.levels[steps[0] + 1]]
-            )
-        return self.levels[0] if self.held.is_initial(name) else sum(self.levels.values())
-
-    def _equations(self, name: str, t: int | None) -> tuple[str, ...]:
-        return self.behind.get(name, Behind(())).at(t, self.held.T)
+    def _level(self, place: _Place) -> float:
+        return sum(self.levels.values()) if place.of is None else self.levels[place.of]
 
     def table(self, wrong: list[WrongLine]) -> str:
         """Every line, in the order of one step backwards, with the steps at which it is wrong."""
         by_name = {line.name: line for line in wrong}
         rows = ["each line on its own, what it reads taken as given:"]
-        for name in self._names():
+        for name in self.places:
             line = by_name.get(name)
-            said = "right" if line is None else f"wrong{_at(line)}, off by {line.error:.1g}"
+            said = "right" if line is None else f"wrong{self._at(line)}, off by {line.error:.1g}"
             rows.append(f"  {name:<12} {said}".rstrip())
         return "\n".join(rows)
 
-
-def _at(line: WrongLine) -> str:
-    return f" at t = {', '.join(map(str, line.steps))}" if line.steps and line.steps != (0,) else ""
+    def _at(self, line: WrongLine) -> str:
+        if not line.steps:
+            return ""
+        earlier = " and perhaps before" if self.held.T > STEPS_LISTED else ""
+        return f" at t = {', '.join(map(str, line.steps))}{earlier}"
 
 
 def _message(wrong: list[WrongLine]) -> str:
     first, *others = wrong
-    handed_back = {f"{line.name[5:-3]}0" for line in wrong if line.name.startswith("next ")}
-    others = [line for line in others if line.name not in handed_back]  # the same line, at the first step
-    message = f"{first.said} is the first wrong line in backward order; everything that it is computed from is right"
+    message = f"{first} is the first wrong line in backward order; everything that it is computed from is right"
     if first.equations:
         message += f" (→ {first.equations[0]})"
     if others:
-        names = ", ".join(line.short for line in others[:8])
+        names = ", ".join(line.name for line in others[:8])
         message += f"; wrong by themselves too: {names}" + (f" and {len(others) - 8} more" if len(others) > 8 else "")
     return message

@@ -1,4 +1,4 @@
-"""The two ways to look at a gradient: every entry on its own, or along random directions with a search where one is off."""
+"""The two ways to look at a gradient: every entry on its own, or along random directions, with a search where off."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ class _Block:
         return replace(along, verdict=Verdict.DISAGREES, note="disagrees along a direction; no single entry stands out")
 
 
-BELOW_ROUNDING = "partly below what rounding in saturated gates leaves visible; agrees at a rescaled point"
+BELOW_ROUNDING = "partly below what rounding and noise leave visible here; agrees at a rescaled point"
 
 
 def _drawn(bench: Bench, divisor: Mapping[str, Array], names: tuple[str, ...]) -> dict[str, Array]:
@@ -212,8 +212,8 @@ def _judged(bench: Bench, confirmed: Confirmed, resolution: float) -> Block:
         return replace(
             block, verdict=Verdict.INCONCLUSIVE, note="rounding could explain what is off; no rescaled point told"
         )
-    if confirmed.rounding and block.verdict is Verdict.AGREES:
-        return replace(block, note=BELOW_ROUNDING)
+    if confirmed.rounding and block.verdict is not Verdict.DISAGREES:
+        return replace(block, verdict=Verdict.AGREES, note=BELOW_ROUNDING)
     return block
 
 

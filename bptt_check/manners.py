@@ -79,7 +79,8 @@ def _shares(a: Array, b: Array) -> bool:
 
 
 def _on_grid(array: Array) -> bool:
-    return bool((array.astype(np.float32) == array).all())
+    with np.errstate(over="ignore"):
+        return bool((array.astype(np.float32) == array).all())
 
 
 def _accident(array: Array) -> bool:

@@ -1,10 +1,14 @@
 """The pytest side: a fixture that keeps every result of a test run, and the reports made of them at its end.
 
+Under pytest-xdist each worker writes a journal of its own, in a folder that this run alone knows: another run of pytest
+in the same place, or one started by a test, leaves it alone. They are put together at the end.
+
 No mathematics, and no import of NumPy: a run that uses none of it pays nothing.
 """
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,15 +19,14 @@ if TYPE_CHECKING:
     from bptt_check.results import Result
 
 STEM = "properties"
-PARTS = ".parts"  # one journal for each worker of a distributed run, until they are put together
+PARTS = "bptt_check_parts"
+
+_JOURNAL: pytest.StashKey[Path] = pytest.StashKey()  # only where this very run has written one
+_PARTS: pytest.StashKey[Path] = pytest.StashKey()
 
 
 def _folder(config: pytest.Config) -> Path:
     return Path(config.rootpath) / "reports"
-
-
-def _worker(config: pytest.Config) -> str | None:
-    return getattr(config, "workerinput", {}).get("workerid")
 
 
 @pytest.fixture(scope="session")
@@ -35,28 +38,38 @@ def record(request: pytest.FixtureRequest) -> Iterator[Callable[[Result], None]]
     from bptt_check.report.journal import Journal, environment
     from bptt_check.report.record import record_of
 
-    folder, worker = _folder(request.config), _worker(request.config)
-    path = folder / f"{STEM}.jsonl" if worker is None else folder / PARTS / f"{worker}.jsonl"
+    config = request.config
+    worker = getattr(config, "workerinput", {})
+    path = Path(worker[PARTS]) / f"{worker['workerid']}.jsonl" if PARTS in worker else _folder(config) / f"{STEM}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
+    if PARTS not in worker:
+        config.stash[_JOURNAL] = path
     with Journal(path, title="Properties of the built-in cells", environment=environment()) as journal:
         yield lambda result: journal.write(record_of(result))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist where the workers of this run write."""
+    config = node.config
+    if _PARTS not in config.stash:
+        config.stash[_PARTS] = _folder(config) / f".parts-{secrets.token_hex(4)}"
+    node.workerinput[PARTS] = str(config.stash[_PARTS])
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Put the workers' journals together, where there are any, and render the reports."""
-    folder = _folder(session.config)
-    if _worker(session.config) is not None:
-        return
-    parts = sorted((folder / PARTS).glob("*.jsonl"))
+    """Put the workers' journals together, where there are any."""
+    config = session.config
+    parts = sorted(config.stash[_PARTS].glob("*.jsonl")) if _PARTS in config.stash else []
     if parts:
-        _put_together(parts, folder / f"{STEM}.jsonl")
-    session.config.stash[_JOURNAL] = folder / f"{STEM}.jsonl"
+        config.stash[_JOURNAL] = _folder(config) / f"{STEM}.jsonl"
+        _put_together(parts, config.stash[_JOURNAL])
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say where the reports are."""
+    """Render the reports and say where they are."""
     journal = config.stash.get(_JOURNAL, None)
-    if journal is None or not journal.exists() or journal.stat().st_mtime < config.stash[_STARTED]:
+    if journal is None:
         return
     from bptt_check.errors import ReportError
     from bptt_check.report.files import render
@@ -70,25 +83,23 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.write_line(f"gradient reports: {names} in {journal.parent}")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Remember when the run began: an older journal is not this run's."""
-    import time
-
-    config.stash[_STARTED] = time.time() - 1
+class _WorkerLostError(Exception):
+    pass
 
 
 def _put_together(parts: list[Path], path: Path) -> None:
+    """One journal of several; it gets no end where one of them has none, since a worker was killed then."""
+    from contextlib import suppress
+
     from bptt_check.report.journal import Journal, environment, read_journal
 
     logs = [read_journal(part) for part in parts]
-    with Journal(path, title=logs[0].title, environment=environment()) as journal:
+    with suppress(_WorkerLostError), Journal(path, title=logs[0].title, environment=environment()) as journal:
         for log in logs:
             for kept in log.records:
                 journal.write(kept)
+        if not all(log.ended for log in logs):
+            raise _WorkerLostError
     for part in parts:
         part.unlink()
     parts[0].parent.rmdir()
-
-
-_JOURNAL: pytest.StashKey[Path] = pytest.StashKey()
-_STARTED: pytest.StashKey[float] = pytest.StashKey()

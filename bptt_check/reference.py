@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from bptt_check.differences import Central, ComplexStep, Method, Richardson
-from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along
 from bptt_check.differences.noise import noise_at
 from bptt_check.errors import SubjectError, SubjectFailed
@@ -25,6 +24,8 @@ AGREEMENT = (
     1e-5  # share of its value by which a complex derivative may differ from a quotient beyond the latter's error
 )
 COARSE_ULPS = 2.0  # least noise of a loss whose arithmetic has a type of its own, in ulps of its value
+DIGITS = 0.1  # relative error below which a difference quotient has a digit to speak with
+TAMER = (0.25, 0.05)  # factors on the point at which a complex step is tried where no quotient speaks at the point
 
 
 @dataclass(frozen=True)
@@ -73,28 +74,46 @@ def choose(
     blocks = subject.blocks
     counter = _Counted(subject)
     direction = _probe_direction(blocks, gradient, rng)
-    double = _as_type(blocks, np.float64)
     why_not = ""
     if method != "differences":
         extended = long_double and _has_long_double() and total_size(blocks.values()) <= LONG_DOUBLE_SIZE
-        quotient: Estimate | None = None
         for kind in ([np.longdouble] if extended else []) + [np.float64]:
             candidate = _as_type(blocks, kind)
             try:
-                value = counter.complex_along(candidate, direction)
-                quotient = quotient or along(Central(), counter.loss, double, direction)
+                why_not = _refuted(counter, candidate, direction)
             except (SubjectFailed, SubjectError, TypeError, ValueError, FloatingPointError) as error:
                 why_not = _cause(error)
-                continue
-            off = abs(float(value) - float(quotient.value))
-            if off <= 10 * float(quotient.error) + AGREEMENT * abs(float(quotient.value)):
-                eps = float(np.finfo(kind).eps)
+            if not why_not:
                 reason = "the forward pass carries it: it agrees with a difference quotient along a random direction"
+                eps = float(np.finfo(kind).eps)
                 return Reference(ComplexStep(), candidate, reason, True, eps, None, counter.evaluations)
-            why_not = f"along a random direction it gives {float(value):.6g}, a difference quotient {float(quotient.value):.6g}"
         if method == "complex":
             raise SubjectError(f"the forward pass of {subject.name} does not carry a complex step: {why_not}")
     return _differences(subject, counter, direction, why_not or "differences were asked for", long_double)
+
+
+def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
+    """Why a complex step is not safe here; empty where a difference quotient bears it out.
+
+    A quotient that has no digits of its own, beside a loud loss, can neither bear out nor refute. Whether code carries
+    complex numbers does not depend on the point, so that it is asked again at points scaled down.
+    """
+    value = counter.complex_along(point, direction)
+    off = counter.quotient_off(point, direction, value)
+    if off is None:
+        return ""
+    noise = noise_at(counter.loss, _as_type(point, np.float64), direction=direction)
+    off = counter.quotient_off(point, direction, value, noise)
+    if off is None:
+        return ""
+    quotient, error = off
+    if error < DIGITS * max(abs(float(value)), abs(quotient)):
+        return f"along a random direction it gives {float(value):.6g}, a difference quotient {quotient:.6g}"
+    for factor in TAMER:
+        tamer = {name: (factor * array).astype(array.dtype) for name, array in point.items()}
+        if counter.quotient_off(tamer, direction, counter.complex_along(tamer, direction)) is None:
+            return ""
+    return "no difference quotient has the digits to bear it out"
 
 
 def _differences(subject: Subject, counter: _Counted, direction: Point, why_not: str, long_double: bool) -> Reference:
@@ -141,6 +160,16 @@ class _Counted:
         if not np.isfinite(value):
             raise SubjectError(f"the loss of {self.subject.name} is {value} beside the point")
         return value
+
+    def quotient_off(
+        self, point: Point, direction: Point, value: Any, noise: float | None = None
+    ) -> tuple[float, float] | None:
+        """``None`` where a difference quotient agrees with ``value``, else the quotient and its error."""
+        quotient = along(Central(), self.loss, _as_type(point, np.float64), direction, noise=noise)
+        result, error = float(quotient.value), 10 * float(quotient.error)
+        agrees = abs(float(value) - result) <= error + AGREEMENT * abs(result)
+        has_digits = error <= DIGITS * max(abs(float(value)), abs(result))
+        return None if agrees and has_digits else (result, error)
 
     def complex_along(self, point: Point, direction: Point) -> Any:
         step = ComplexStep().step

@@ -32,7 +32,8 @@ class Verdict(Enum):
 
 _ADVICE = {
     Verdict.AGREES: "Nothing to do: an error as large as the stated resolution would have been seen.",
-    Verdict.DISAGREES: "The gradient is wrong here. Start with the intermediate that is wrong at the latest time step, if any are named.",
+    Verdict.DISAGREES: "The gradient is wrong here. "
+    "Start with the intermediate that is wrong at the latest time step, if any are named.",
     Verdict.INCONCLUSIVE: "Not proved right and not proved wrong; the findings say what would decide it.",
     Verdict.NOT_RETURNED: "The backward pass hands out no such gradient; return it, or name it in optional=.",
 }
@@ -60,8 +61,8 @@ class Finding:
 class Block:
     """One named gradient compared with its reference derivative.
 
-    ``max_relative_error`` is max |analytic − reference| / scale over the compared entries, where an entry's scale is the
-    larger of |analytic| and |reference|, but at least the size at which the asked-for resolution can still be
+    ``max_relative_error`` is max |analytic − reference| / scale over the compared entries, where an entry's scale is
+    the larger of |analytic| and |reference|, but at least the size at which the asked-for resolution can still be
     seen there; ``index``, ``analytic`` and ``reference`` are those of that worst entry (``None`` where nothing was
     compared entry by entry). ``resolution`` is the smallest relative error of one entry that would have been seen;
     ``tolerance_ratio`` is the largest error in units of what rounding allows. ``by_step`` gives the largest relative

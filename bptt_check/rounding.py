@@ -13,7 +13,7 @@ Three things make a right gradient differ from the exact one, and each is looked
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,8 @@ NOISE_CAP = 64  # ulps of the largest sensitivity that noise may account for
 class Rounding:
     """The rounding level of each entry, by block, one standard unit of it; compare.py multiplies it by a safety factor.
 
-    ``level`` holds conditioning + noise + floor, ``floor`` the last two alone, both shaped as the block. ``moved`` keeps
-    (point, gradient, width in ulps) of each run, for use along directions. ``gradients`` counts gradient evaluations.
+    ``level`` holds conditioning + noise + floor, ``floor`` the last two alone, both shaped as the block. ``moved``
+    keeps (point, gradient, width in ulps) of each run, for directions. ``gradients`` counts gradient evaluations.
     """
 
     eps: float
@@ -40,6 +40,14 @@ class Rounding:
     floor: Mapping[str, Array]
     sensitivity: Mapping[str, float]
     gradients: int
+
+    def sharper(self, ratio: float) -> Rounding:
+        """The same with a floor ``ratio`` as high: for a gradient that was evaluated in a higher precision.
+
+        Conditioning stays: constants rounded to the subject's own precision go on being a part of it.
+        """
+        level = {name: level - self.floor[name] * (1 - ratio) for name, level in self.level.items()}
+        return replace(self, level=level, floor={name: floor * ratio for name, floor in self.floor.items()})
 
 
 def measure(
@@ -49,15 +57,15 @@ def measure(
     *,
     eps: float,
     rng: np.random.Generator,
-    runs: int = 3,
+    runs: int = 2,
     of_the_form: Mapping[str, Array] | None = None,
 ) -> Rounding:
     """Run the gradient at moved points and read its rounding level off the changes.
 
-    ``at_point`` is the gradient at ``point``. ``eps`` is the relative precision the subject works in. Each run moves the
-    point twice the same way, far and near: what does not grow with the width of the move (noise, or a jump across a
-    kink) is no conditioning. ``of_the_form`` is absolute rounding by block that the form of the subject brings; it widens
-    the level and not the floor, so that entries which drown in it are inconclusive.
+    ``at_point`` is the gradient at ``point``. ``eps`` is the relative precision the subject works in. Each run moves
+    the point twice the same way, far and near: what does not grow with the width of the move (noise, or a jump across a
+    kink) is no conditioning. ``of_the_form`` is absolute rounding by block that the form of the subject brings; it
+    widens the level and not the floor, so that entries which drown in it are inconclusive.
     """
     conditioning = {name: np.zeros(a.shape) for name, a in at_point.items()}
     noise = {name: np.zeros(a.shape) for name, a in at_point.items()}
@@ -77,9 +85,16 @@ def measure(
     level, floor = {}, {}
     for name, a in at_point.items():
         size = np.abs(a.astype(float))
+        conditioning[name] = np.maximum(conditioning[name], _usual(conditioning[name], size) * size)
         floor[name] = np.minimum(noise[name], NOISE_CAP * eps * sensitivity[name]) + eps * size.max(initial=0.0)
         level[name] = conditioning[name] + eps * size + floor[name] + (of_the_form or {}).get(name, 0.0)
     return Rounding(eps, level, floor, sensitivity, 2 * runs)
+
+
+def _usual(conditioning: Array, size: Array) -> float:
+    """The median relative conditioning of a block: few runs leave some entry looking better than it is."""
+    nonzero = size > 0
+    return float(np.median(conditioning[nonzero] / size[nonzero])) if nonzero.any() else 0.0
 
 
 def jiggled(point: Point, width: float, signs: Mapping[str, Array]) -> dict[str, Array]:
@@ -92,7 +107,7 @@ def jiggled(point: Point, width: float, signs: Mapping[str, Array]) -> dict[str,
 
 
 def sensitivities(point: Point, gradient: Mapping[str, Array]) -> dict[str, float]:
-    """For each block, the largest change of the loss that any block can cause, as a derivative in this block's units."""
+    """For each block, the largest change of the loss that any block can cause, as a derivative in its units."""
     scale = {name: float(np.abs(array).max(initial=0)) or 1.0 for name, array in point.items()}
     largest = max((float(np.abs(a).max(initial=0)) * scale[name] for name, a in gradient.items()), default=0.0)
     return {name: largest / scale[name] for name in gradient}

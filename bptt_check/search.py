@@ -1,7 +1,7 @@
 """Group testing: from "this direction disagrees" to the entry, with O(k log n) evaluations.
 
-A few entries are looked at one by one first: where most of those are wrong the disagreement is dense, and the sample says
-enough. Otherwise the direction is halved again and again, following the halves that disagree.
+A few entries are looked at one by one first: where most of those are wrong the disagreement is dense, and the sample
+says enough. Otherwise the direction is halved again and again, following the halves that disagree.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def locate(
 ) -> tuple[list[int], bool]:
     """Flat indices of wrong entries among ``size``, and whether the fault is dense.
 
-    ``off(entries)`` gives the discrepancy of a group along one fixed direction and the tolerance for it, ``is_wrong(entry)``
-    looks at one entry alone; each call costs one evaluation. The discrepancy of the other half is the difference, so that
-    halving costs one evaluation a level. ``likely`` are entries to sample first.
+    ``off(entries)`` gives the discrepancy of a group along one fixed direction and the tolerance for it,
+    ``is_wrong(entry)`` looks at one entry alone; each call costs one evaluation. The discrepancy of the other half is
+    the difference, so that halving costs one evaluation a level. ``likely`` are entries to sample first.
     """
     sample = list(dict.fromkeys([*(int(k) for k in likely), *(int(k) for k in rng.permutation(size)[:SAMPLE])]))[
         :SAMPLE

@@ -1,4 +1,4 @@
-"""What a wrong block looks like, as far as its numbers alone tell: a constant multiple, clipped values, nothing at all."""
+"""What a wrong block looks like, as far as its numbers tell: a constant multiple, clipped values, nothing at all."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from bptt_check.differences.estimate import Array
 
+SPACINGS = (1.0, 2.0**10, 2.0**20)  # how far apart neighbours stand, in units of 50 ulps
+
 
 def noise_level(function: Callable[[float], float], *, spacing: float, points: int = 9) -> float:
     """Absolute noise of ``function`` near 0, from ``points`` values ``spacing`` apart; never below half an ulp.
@@ -33,23 +35,31 @@ def noise_at(
     direction: Mapping[str, Array],
     eps: float | None = None,
 ) -> float:
-    """Absolute noise of a function of named arrays near ``point``, from nine values along ``direction``.
+    """Absolute noise of a function of named arrays near ``point``, nine values along ``direction`` at each spacing.
 
-    Neighbours lie 50 ulps of the direction apart. It is not an ulp of the value: a small difference of large numbers
-    is far noisier than its size tells. ``eps`` is that of the point's type where the function does not work in a
-    coarser one.
+    Neighbours lie 50 ulps of the direction apart, then a thousand and a million times that: a function that works in a
+    coarser type than it returns stands still over many ulps, and shows its noise only from afar. It is not an ulp of
+    the value: a small difference of large numbers is far noisier than its size tells. ``eps`` is that of the point's
+    type where not given.
     """
-    spacing = 50 * (eps or float(np.finfo(np.result_type(*point.values())).eps))
+    ulp = eps or float(np.finfo(np.result_type(*point.values())).eps)
 
     def at(offset: float) -> Any:
         moved = {name: a + offset * direction[name] if name in direction else a for name, a in point.items()}
         return np.asarray(function(moved)).reshape(())[()]
 
-    return noise_of_values(np.array([at(k * spacing) for k in range(-4, 5)]))
+    levels = [settled_noise(np.array([at(k * 50 * ulp * far) for k in range(-4, 5)])) for far in SPACINGS]
+    settled = [level for level, found in levels if found]
+    return max(settled) if settled else levels[0][0]
 
 
 def noise_of_values(values: Array) -> float:
     """The same from values that are there already, equally spaced."""
+    return settled_noise(values)[0]
+
+
+def settled_noise(values: Array) -> tuple[float, bool]:
+    """Noise of equally spaced values, and whether their differences settled to it; never below half an ulp."""
     values = np.asarray(values)
     ulp = float(np.finfo(values.dtype).eps * np.abs(values).max())
     levels: list[float] = []
@@ -63,5 +73,5 @@ def noise_of_values(values: Array) -> float:
     for k in range(len(levels) - 2):
         window = levels[k : k + 3]
         if changes_sign[k] and max(window) <= 4 * min(window):
-            return max(levels[k], ulp / 2)
-    return max(levels[-1], ulp / 2)
+            return max(levels[k], ulp / 2), min(window) > 0
+    return max(levels[-1], ulp / 2), False

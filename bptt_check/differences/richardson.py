@@ -20,7 +20,7 @@ from bptt_check.differences.estimate import Array, Estimate, Plan, chosen, deriv
 
 GUARDS = (2.0**-12, 2.0**-16)  # steps of the guards, as shares of the widest
 SLACK = 4.0  # how much slower than in theory a column may converge and still be believed
-HONEST = 3.0  # factor on the error estimate that brings the share of true errors inside above 99.9 %
+HONEST = 2.5  # factor on the error estimate that brings the share of true errors inside above 99.9 %
 CONTRADICTED = 10.0  # discrepancy, in units of both error estimates, at which a guard is believed
 
 

@@ -60,7 +60,8 @@ tbody .name, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "
 tbody .name { font-size: .84rem; overflow-wrap: anywhere; min-width: 4.5rem; }
 td.name { min-width: 8.5rem; }
 .ledger tbody th.name { min-width: 2.4rem; white-space: nowrap; } .ledger .equation { min-width: 24rem; }
-.formula { font: 1.08rem/1.9 "STIX Two Math", "Cambria Math", "Latin Modern Math", serif; } math { white-space: nowrap; }
+.formula { font: 1.08rem/1.9 "STIX Two Math", "Cambria Math", "Latin Modern Math", serif; }
+math { white-space: nowrap; }
 .where { color: var(--muted); font: .7rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
   overflow-wrap: anywhere; }
 figure { margin: 1rem 0 1.5rem; }

@@ -85,7 +85,7 @@ def arrows_of(page: str) -> dict[str, list[str]]:
 def against_the_picture(imports: list[Import], arrows: dict[str, list[str]]) -> list[str]:
     """What the code imports although the picture has no such arrow."""
     complaints = []
-    for found in imports:
+    for found in dict.fromkeys(imports):
         source, target = found.rooms
         if source == target or target in EVERYWHERE or (found.inside and (source, target) in UPWARDS_INSIDE_FUNCTIONS):
             continue
