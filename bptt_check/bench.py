@@ -59,7 +59,7 @@ class Off:
 class Bench:
     """A subject at ``point``, which is the subject's own or one to which it was moved.
 
-    ``gradient`` is finite (what is not is 0 here and judged by its name elsewhere). ``size`` is |loss|.
+    ``gradient`` is finite (what is not is 0 here; its block is named in ``broken``). ``size`` is |loss|.
     """
 
     subject: Subject
@@ -70,6 +70,7 @@ class Bench:
     size: float
     rng: np.random.Generator
     bill: Bill = field(default_factory=Bill)
+    broken: frozenset[str] = frozenset()
 
     @property
     def eps(self) -> float:

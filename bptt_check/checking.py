@@ -203,7 +203,8 @@ def _bench(
     level = rounding.measure(
         subject.gradient, subject.blocks, gradient, eps=eps, rng=rng, of_the_form=subject.gradient_noise
     )
-    bench = Bench(subject, subject.blocks, gradient, level, reference, abs(seen.loss), rng)
+    broken = frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all())
+    bench = Bench(subject, subject.blocks, gradient, level, reference, abs(seen.loss), rng, broken=broken)
     bench.bill.losses += seen.evaluations + reference.evaluations
     bench.bill.gradients += seen.gradients + level.gradients
     return bench.extended()

@@ -14,6 +14,7 @@ import numpy as np
 
 from bptt_check.differences.estimate import Array
 
+WIDEST = 1e-5  # spacing, in units of the direction, beyond which a function may curve too much
 SPACINGS = (1.0, 2.0**10, 2.0**20)  # how far apart neighbours stand, in units of 50 ulps
 
 
@@ -48,7 +49,7 @@ def noise_at(
         moved = {name: a + offset * direction[name] if name in direction else a for name, a in point.items()}
         return np.asarray(function(moved)).reshape(())[()]
 
-    levels = [settled_noise(np.array([at(k * 50 * ulp * far) for k in range(-4, 5)])) for far in SPACINGS]
+    levels = [settled_noise(np.array([at(k * 50 * ulp * far) for k in range(-4, 5)])) for far in SPACINGS if 50 * ulp * far <= WIDEST]
     settled = [level for level, found in levels if found]
     return max(settled) if settled else levels[0][0]
 
