@@ -5,7 +5,7 @@ Here gradient and reference meet, entry by entry or along a direction; what foll
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,15 +14,15 @@ import numpy as np
 from bptt_check import directions, rounding
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Method, Richardson
-from bptt_check.differences.estimate import Estimate, chosen
+from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along, partials
+from bptt_check.differences.ladder import laddered
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.reference import Reference
 from bptt_check.subject import Array, Point, Subject
 
+SHAKES = 4  # moves by an ulp from which the rounding of a reference is read
 KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
-USUAL = 0.2  # share of its error estimate that a difference quotient is usually off by
-LADDERS = (-24, -16, -10, -6, -3, -1, 3)  # widest step of each, as a power of two of the scale
 
 
 @dataclass
@@ -135,9 +135,20 @@ class Bench:
             eps=self.eps,
         )
 
+    def reference_spread(self, name: str, entries: Array) -> Array:
+        """How much the reference of some entries changes when the point is moved by an ulp of its precision."""
+        at_point = self.estimate(name, entries).value
+        spread = np.zeros(len(entries))
+        for _ in range(SHAKES):
+            signs = {key: self.rng.choice([-1.0, 1.0], array.shape) for key, array in self.reference.point.items()}
+            moved = rounding.jiggled(self.reference.point, self.reference.eps, signs)
+            shaken = replace(self, reference=replace(self.reference, point=moved))
+            spread = np.fmax(spread, np.abs(shaken.estimate(name, entries).value - at_point).astype(float))
+        return spread
+
     def refined(self, name: str, entries: Array) -> Estimate:
         """Real differences on ladders of steps, tiny to wide; a wider one counts only where it confirms the finer."""
-        return _laddered(lambda method: self.estimate(name, entries, method))
+        return laddered(lambda method: self.estimate(name, entries, method))
 
     def along(self, v: Point, *, refine: bool = False) -> Off:
         """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small."""
@@ -149,7 +160,7 @@ class Bench:
         def by(method: Method) -> Estimate:
             return along(method, self.loss, self.reference.point, unit, noise=self.reference.noise)
 
-        estimate = _laddered(by) if refine and not self.reference.exact else by(self.reference.method)
+        estimate = laddered(by) if refine and not self.reference.exact else by(self.reference.method)
         error = 0.0 if self.reference.exact else float(estimate.error) * norm
         return Off(
             discrepancy=float(estimate.value * norm - direction.predicted),
@@ -218,24 +229,3 @@ def _rms(array: Array) -> float:
 def float_of(value: Any) -> Any:
     """A loss as a real NumPy scalar of its own precision."""
     return np.asarray(value).real.reshape(())[()]
-
-
-def _laddered(by: Callable[[Method], Estimate]) -> Estimate:
-    """Real differences on one ladder of steps after the other, from tiny to wide."""
-    best = by(Richardson(widest=2.0 ** LADDERS[0]))
-    for power in LADDERS[1:]:
-        best = _confirmed(best, by(Richardson(widest=2.0**power)))
-    return best
-
-
-def _confirmed(finer: Estimate, wider: Estimate) -> Estimate:
-    """Entry by entry the sharper of two estimates, but the wider steps only where the finer do not contradict them.
-
-    Choosing the sharpest of several favours those that flatter themselves; so where two differ by more than the blunter
-    one's error is likely to explain, what they differ by stays in the error.
-    """
-    apart = np.abs(wider.value - finer.value)
-    unexplained = np.where(apart > USUAL * finer.error, apart / REFERENCE_SAFETY, 0.0)
-    wider = replace(wider, truncation=np.maximum(wider.truncation, unexplained))
-    wins = (apart <= REFERENCE_SAFETY * (finer.error + wider.error)) & (wider.error < finer.error)
-    return replace(chosen(wins, wider, finer), evaluations=finer.evaluations + wider.evaluations)

@@ -1,6 +1,7 @@
 """Before a gradient is called wrong: is it the gradient that is off, or the measurement?
 
-Each disputed entry is looked at again, in this order:
+Each disputed entry is looked at again, in this order. (A complex step is first taken at points moved by an ulp, so that
+its own rounding is not held against the gradient.)
 
 1. Real differences are taken on several ladders of steps, so that a place where the loss bends sharply, or a step far
    too wide, is not held against the gradient. A complex step is held against a difference quotient where that is sharp
@@ -58,6 +59,9 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float) -> Confirme
     if not bench.reference.exact:
         comparison = _sharper(bench, comparison, resolution)
     disputed = _disputed(comparison)
+    if len(disputed) and bench.reference.exact:
+        comparison = _shaken(bench, comparison, disputed)
+        disputed = _disputed(comparison)
     if len(disputed) and bench.reference.exact:
         comparison = _quotients(bench, comparison, disputed)
     elif len(disputed):
@@ -127,6 +131,22 @@ def _finer(bench: Bench, c: Comparison, places: Array) -> Comparison:
     if len(rest):
         estimate = bench.refined(c.name, c.entries[rest])
         c = _updated(c, rest, estimate.value, estimate.error, estimate.roundoff)
+    return c
+
+
+def _shaken(bench: Bench, c: Comparison, places: Array) -> Comparison:
+    """What the rounding of the reference itself may be: its spread when the point is moved by an ulp of its precision.
+
+    A loss that subtracts large terms has a complex step whose rounding the gradient need not share.
+    """
+    for some in (places[:QUOTIENTS], places[QUOTIENTS:]):
+        if len(some):
+            spread = bench.reference_spread(c.name, c.entries[some])
+            error = c.error.copy()
+            error[some] = np.maximum(error[some], spread)
+            c = replace(c, error=error)
+            if c.wrong[some].all():
+                break
     return c
 
 

@@ -218,7 +218,9 @@ def _judged(bench: Bench, confirmed: Confirmed, resolution: float) -> Block:
 
 
 def _findings(bench: Bench, confirmed: Mapping[str, Confirmed]) -> tuple[Finding, ...]:
-    looks = {name: structure(c.comparison, bench.subject.case) for name, c in confirmed.items() if name not in bench.broken}
+    looks = {
+        name: structure(c.comparison, bench.subject.case) for name, c in confirmed.items() if name not in bench.broken
+    }
     findings = list(findings_of({name: look for name, look in looks.items() if look}, bench.gradient))
     kinks = [name for name, c in confirmed.items() if c.kinks]
     if kinks:

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from bptt_check.differences import Central, ComplexStep, Method, Richardson
+from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along
+from bptt_check.differences.ladder import laddered
 from bptt_check.differences.noise import noise_at
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.points import scalar, total_size
@@ -103,7 +105,7 @@ def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
     if off is None:
         return ""
     noise = noise_at(counter.loss, _as_type(point, np.float64), direction=direction)
-    off = counter.quotient_off(point, direction, value, noise)
+    off = counter.quotient_off(point, direction, value, noise, careful=True)
     if off is None:
         return ""
     quotient, error = off
@@ -162,10 +164,15 @@ class _Counted:
         return value
 
     def quotient_off(
-        self, point: Point, direction: Point, value: Any, noise: float | None = None
+        self, point: Point, direction: Point, value: Any, noise: float | None = None, *, careful: bool = False
     ) -> tuple[float, float] | None:
         """``None`` where a difference quotient agrees with ``value``, else the quotient and its error."""
-        quotient = along(Central(), self.loss, _as_type(point, np.float64), direction, noise=noise)
+        double = _as_type(point, np.float64)
+
+        def by(method: Method) -> Estimate:
+            return along(method, self.loss, double, direction, noise=noise)
+
+        quotient = laddered(by) if careful else by(Central())
         result, error = float(quotient.value), 10 * float(quotient.error)
         agrees = abs(float(value) - result) <= error + AGREEMENT * abs(result)
         has_digits = error <= DIGITS * max(abs(float(value)), abs(result))

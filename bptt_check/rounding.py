@@ -24,6 +24,7 @@ Point = Mapping[str, Array]
 WIDE = 4096  # ulps of a wide move in float64: noise is divided by it, conditioning is not
 WIDE_SINGLE = 64  # the same in float32
 SINGLE = 1e-10  # precisions coarser than this are float32 and below
+CONSTANTS = 1 / 8  # share of the rounding of a run that rounded constants alone can cause
 NOISE_CAP = 64  # ulps of the largest sensitivity that noise may account for
 
 
@@ -44,9 +45,12 @@ class Rounding:
     def sharper(self, ratio: float) -> Rounding:
         """The same with a floor ``ratio`` as high: for a gradient that was evaluated in a higher precision.
 
-        Conditioning stays: constants rounded to the subject's own precision go on being a part of it.
+        A share of the conditioning stays: constants rounded to the subject's own precision go on being a part of it.
         """
-        level = {name: level - self.floor[name] * (1 - ratio) for name, level in self.level.items()}
+        level = {
+            name: (level - self.floor[name]) * CONSTANTS + self.floor[name] * ratio
+            for name, level in self.level.items()
+        }
         return replace(self, level=level, floor={name: floor * ratio for name, floor in self.floor.items()})
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from bptt_check.differences.estimate import Array
 
 WIDEST = 1e-5  # spacing, in units of the direction, beyond which a function may curve too much
-SPACINGS = (1.0, 2.0**10, 2.0**20)  # how far apart neighbours stand, in units of 50 ulps
+SPACINGS = (1.0, 2.0**10, 2.0**20, 2.0**30, 2.0**40)  # how far apart neighbours stand, in units of 50 ulps
 
 
 def noise_level(function: Callable[[float], float], *, spacing: float, points: int = 9) -> float:
@@ -38,7 +38,7 @@ def noise_at(
 ) -> float:
     """Absolute noise of a function of named arrays near ``point``, nine values along ``direction`` at each spacing.
 
-    Neighbours lie 50 ulps of the direction apart, then a thousand and a million times that: a function that works in a
+    Neighbours lie 50 ulps of the direction apart, then a thousand times that, and so on: a function that works in a
     coarser type than it returns stands still over many ulps, and shows its noise only from afar. It is not an ulp of
     the value: a small difference of large numbers is far noisier than its size tells. ``eps`` is that of the point's
     type where not given.
@@ -49,7 +49,11 @@ def noise_at(
         moved = {name: a + offset * direction[name] if name in direction else a for name, a in point.items()}
         return np.asarray(function(moved)).reshape(())[()]
 
-    levels = [settled_noise(np.array([at(k * 50 * ulp * far) for k in range(-4, 5)])) for far in SPACINGS if 50 * ulp * far <= WIDEST]
+    levels = [
+        settled_noise(np.array([at(k * 50 * ulp * far) for k in range(-4, 5)]))
+        for far in SPACINGS
+        if 50 * ulp * far <= WIDEST
+    ]
     settled = [level for level, found in levels if found]
     return max(settled) if settled else levels[0][0]
 

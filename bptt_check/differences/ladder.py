@@ -1,0 +1,39 @@
+"""Richardson extrapolation on several ladders of steps, for functions whose length of change is not known.
+
+A ladder that is too wide jumps over what matters and converges to something else; one that is too fine drowns in noise.
+So they are tried from fine to wide, and a wider one counts only where it confirms the finer ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from bptt_check.differences.estimate import Estimate, Method, chosen
+from bptt_check.differences.richardson import CONTRADICTED, Richardson
+
+LADDERS = (-24, -16, -10, -6, -3, -1, 3)  # widest step of each, as a power of two of the scale
+USUAL = 0.2  # share of its error estimate that a difference quotient is usually off by
+
+
+def laddered(by: Callable[[Method], Estimate]) -> Estimate:
+    """Real differences on one ladder of steps after the other, from tiny to wide."""
+    best = by(Richardson(widest=2.0 ** LADDERS[0]))
+    for power in LADDERS[1:]:
+        best = _confirmed(best, by(Richardson(widest=2.0**power)))
+    return best
+
+
+def _confirmed(finer: Estimate, wider: Estimate) -> Estimate:
+    """Entry by entry the sharper of two estimates, but the wider steps only where the finer do not contradict them.
+
+    Choosing the sharpest of several favours those that flatter themselves; so where two differ by more than the blunter
+    one's error is likely to explain, what they differ by stays in the error.
+    """
+    apart = np.abs(wider.value - finer.value)
+    unexplained = np.where(apart > USUAL * finer.error, apart / CONTRADICTED, 0.0)
+    wider = replace(wider, truncation=np.maximum(wider.truncation, unexplained))
+    wins = (apart <= CONTRADICTED * (finer.error + wider.error)) & (wider.error < finer.error)
+    return replace(chosen(wins, wider, finer), evaluations=finer.evaluations + wider.evaluations)
