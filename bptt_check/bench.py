@@ -17,11 +17,12 @@ from bptt_check.differences import Method, Richardson
 from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along, partials
 from bptt_check.differences.ladder import laddered
+from bptt_check.differences.noise import settled_noise
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.reference import Reference
 from bptt_check.subject import Array, Point, Subject
 
-SHAKES = 4  # moves by an ulp from which the rounding of a reference is read
+NEIGHBOURS = (2.0**4, 2.0**14, 2.0**24)  # ulps apart, where the rounding of a reference is read
 KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
 
 
@@ -135,16 +136,24 @@ class Bench:
             eps=self.eps,
         )
 
-    def reference_spread(self, name: str, entries: Array) -> Array:
-        """How much the reference of some entries changes when the point is moved by an ulp of its precision."""
-        at_point = self.estimate(name, entries).value
-        spread = np.zeros(len(entries))
-        for _ in range(SHAKES):
-            signs = {key: self.rng.choice([-1.0, 1.0], array.shape) for key, array in self.reference.point.items()}
-            moved = rounding.jiggled(self.reference.point, self.reference.eps, signs)
-            shaken = replace(self, reference=replace(self.reference, point=moved))
-            spread = np.fmax(spread, np.abs(shaken.estimate(name, entries).value - at_point).astype(float))
-        return spread
+    def reference_noise(self, name: str, entries: Array) -> Array:
+        """The rounding of the reference itself, for some entries: the noise of its values along a line near the point.
+
+        Moves by an ulp would not show it, where a small entry of the point is added to a large constant.
+        """
+        point = self.reference.point
+        signs = {key: self.rng.choice([-1.0, 1.0], array.shape) for key, array in point.items()}
+        noise = np.zeros(len(entries))
+        for far in NEIGHBOURS:
+            values = []
+            for k in range(-4, 5):
+                moved = rounding.jiggled(point, k * far * self.reference.eps, signs)
+                there = replace(self, reference=replace(self.reference, point=moved))
+                values.append(there.estimate(name, entries).value)
+            for place, column in enumerate(np.array(values).T):
+                level, settled = settled_noise(column)
+                noise[place] = max(noise[place], level) if settled else noise[place]
+        return noise
 
     def refined(self, name: str, entries: Array) -> Estimate:
         """Real differences on ladders of steps, tiny to wide; a wider one counts only where it confirms the finer."""

@@ -1,7 +1,7 @@
 """Before a gradient is called wrong: is it the gradient that is off, or the measurement?
 
-Each disputed entry is looked at again, in this order. (A complex step is first taken at points moved by an ulp, so that
-its own rounding is not held against the gradient.)
+Each disputed entry is looked at again, in this order. (A complex step is first taken at neighbouring points,
+so that its own rounding is not held against the gradient.)
 
 1. Real differences are taken on several ladders of steps, so that a place where the loss bends sharply, or a step far
    too wide, is not held against the gradient. A complex step is held against a difference quotient where that is sharp
@@ -74,7 +74,8 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float) -> Confirme
             return Confirmed(comparison, kinks)
         seen = relieved(bench, comparison.name, comparison.entries, resolution)
         return Confirmed(comparison, kinks, rounding=bool(seen))
-    cleared = relieved(bench, comparison.name, comparison.entries[ambiguous], resolution)
+    relative = float((comparison.difference[ambiguous] / comparison.size[ambiguous]).min())
+    cleared = relieved(bench, comparison.name, comparison.entries[ambiguous], min(resolution, relative / 2))
     if cleared is False:
         return Confirmed(comparison, kinks)
     level = np.where(ambiguous, np.maximum(comparison.level, blunt / ROUNDING_SAFETY), comparison.level)
@@ -135,13 +136,13 @@ def _finer(bench: Bench, c: Comparison, places: Array) -> Comparison:
 
 
 def _shaken(bench: Bench, c: Comparison, places: Array) -> Comparison:
-    """What the rounding of the reference itself may be: its spread when the point is moved by an ulp of its precision.
+    """What the rounding of the reference itself may be: the noise of its values near the point.
 
     A loss that subtracts large terms has a complex step whose rounding the gradient need not share.
     """
     for some in (places[:QUOTIENTS], places[QUOTIENTS:]):
         if len(some):
-            spread = bench.reference_spread(c.name, c.entries[some])
+            spread = bench.reference_noise(c.name, c.entries[some])
             error = c.error.copy()
             error[some] = np.maximum(error[some], spread)
             c = replace(c, error=error)
