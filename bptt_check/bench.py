@@ -23,6 +23,7 @@ from bptt_check.reference import Reference
 from bptt_check.subject import Array, Point, Subject
 
 NEIGHBOURS = (2.0**4, 2.0**14, 2.0**24)  # ulps apart, where the rounding of a reference is read
+NEARBY = 1e-4  # relative move to a point where a fault stays what it is and rounding does not
 KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
 
 
@@ -61,6 +62,7 @@ class Bench:
     """A subject at ``point``, which is the subject's own or one to which it was moved.
 
     ``gradient`` is finite (what is not is 0 here; its block is named in ``broken``). ``size`` is |loss|.
+    ``plain`` is the bench in the subject's own precision, where this one is in long double.
     """
 
     subject: Subject
@@ -72,6 +74,7 @@ class Bench:
     rng: np.random.Generator
     bill: Bill = field(default_factory=Bill)
     broken: frozenset[str] = frozenset()
+    plain: Bench | None = None
 
     @property
     def eps(self) -> float:
@@ -195,8 +198,8 @@ class Bench:
     def extended(self) -> Bench:
         """The same with the gradient evaluated in long double, where reference and gradient carry that.
 
-        Then the subject's own rounding is no longer in the way of seeing whether its *equations* are right. The two
-        evaluations must agree to what rounding can do; where they do not, the subject's own precision is looked at.
+        Then the subject's own rounding is no longer in the way of seeing whether its *equations* are right; what the two
+        evaluations differ by shows how large it is, and so how large it is in long double.
         """
         kind = np.result_type(*self.reference.point.values())
         if not self.reference.exact or kind != np.longdouble:
@@ -206,15 +209,25 @@ class Bench:
             gradient = self.subject.gradient(self.reference.point)
         except (SubjectFailed, SubjectError):
             return self
-        for name, own in self.gradient.items():
-            if name not in gradient or gradient[name].dtype != kind:
-                return self
-            off = np.abs(gradient[name] - own)
-            if not (off <= ROUNDING_SAFETY * self.rounding.level[name] + self.blunt(name)).all():
-                return self
-        ratio = float(np.finfo(kind).eps) / self.eps
+        if any(name not in gradient or gradient[name].dtype != kind for name in self.gradient):
+            return self
         extended = {name: gradient[name] for name in self.gradient}
-        return replace(self, gradient=extended, rounding=self.rounding.sharper(ratio))
+        off = {name: np.abs(extended[name] - own).astype(float) for name, own in self.gradient.items()}
+        ratio = float(np.finfo(kind).eps) / self.eps
+        return replace(self, gradient=extended, rounding=self.rounding.sharper(ratio, off), plain=self)
+
+    def nearby(self) -> Bench | None:
+        """The same at a point moved a little, by the same rounding levels; ``None`` where the subject fails there."""
+        point = {
+            name: array * (1 + NEARBY * self.rng.uniform(-1, 1, array.shape))
+            for name, array in self.reference.point.items()
+        }
+        self.bill.gradients += 1
+        try:
+            gradient = self.subject.gradient(point)
+        except (SubjectFailed, SubjectError):
+            return None
+        return replace(self, reference=replace(self.reference, point=point), gradient=gradient)
 
     def moved(self, factor: float) -> Bench | None:
         """The same subject with its point scaled by ``factor``; ``None`` where loss or gradient is not finite there."""

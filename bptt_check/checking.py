@@ -14,6 +14,7 @@ from bptt_check.bench import Bench
 from bptt_check.compare import overall
 from bptt_check.confirm import ReferenceUnsafe
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
+from bptt_check.localise import first_wrong_line
 from bptt_check.looking import Looked, along_directions, entry_by_entry, later_elsewhere
 from bptt_check.points import total_size
 from bptt_check.protocol import Observations, observe
@@ -136,6 +137,9 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> R
         else:
             blocks[name] = found[name]
     findings = [*seen.findings, *looked.findings]
+    if any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
+        line = first_wrong_line(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
+        findings += [line] if line else []
     if all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
         findings += later_elsewhere(bench, seen.elsewhere, seen.gradient_elsewhere)
     if subject.kink_distance is not None and subject.kink_distance < NEAR_A_KINK:

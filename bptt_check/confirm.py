@@ -25,6 +25,8 @@ from bptt_check.subject import Array
 
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
 QUOTIENTS = 3
+ROUNDED = 500.0  # ulps of an entry that a constant rounded to the own precision may put on it, everywhere alike
+STEADY = 3.0  # factor within which a fault keeps its share of an entry at points nearby
 SEEN = 0.5  # share of the entries looked at that must be seen finely at a rescaled point
 RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation
 
@@ -58,9 +60,12 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float) -> Confirme
     """
     if not bench.reference.exact:
         comparison = _sharper(bench, comparison, resolution)
+    steady = np.zeros(len(comparison.entries), dtype=bool)
     disputed = _disputed(comparison)
     if len(disputed) and bench.reference.exact:
         comparison = _shaken(bench, comparison, disputed)
+        steady = _steady(bench, comparison, _disputed(comparison))
+        comparison = _forgiven(bench, comparison, ~steady)
         disputed = _disputed(comparison)
     if len(disputed) and bench.reference.exact:
         comparison = _quotients(bench, comparison, disputed)
@@ -68,7 +73,7 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float) -> Confirme
         comparison = _finer(bench, comparison, disputed)
     comparison, kinks = _kinks(bench, comparison, _suspects(bench, comparison, resolution))
     blunt = bench.blunt(comparison.name)
-    ambiguous = comparison.wrong & (comparison.difference <= blunt + REFERENCE_SAFETY * comparison.error)
+    ambiguous = comparison.wrong & (comparison.difference <= blunt + REFERENCE_SAFETY * comparison.error) & ~steady
     if not ambiguous.any():
         if comparison.wrong.any() or not comparison.hidden(resolution):
             return Confirmed(comparison, kinks)
@@ -149,6 +154,38 @@ def _shaken(bench: Bench, c: Comparison, places: Array) -> Comparison:
             if c.wrong[some].all():
                 break
     return c
+
+
+def _forgiven(bench: Bench, c: Comparison, unsteady: Array) -> Comparison:
+    """What is not steady may be as large as the subject's own rounding, though it was evaluated in long double."""
+    if bench.plain is None:
+        return c
+    level = bench.plain.rounding.level[c.name].reshape(-1)[c.entries]
+    explained = c.wrong & unsteady & (c.difference <= ROUNDING_SAFETY * level)
+    return replace(c, level=np.where(explained, np.maximum(c.level, level), c.level))
+
+
+def _steady(bench: Bench, c: Comparison, places: Array) -> Array:
+    """Which of the disputed entries are off by the same share at points nearby, in long double.
+
+    A fault is. Digits lost on the way are not: in a saturated gate, or in a backward pass that keeps some array in
+    float64. (A gradient of exactly zero is off by all of itself everywhere, and tells nothing.)
+    """
+    steady = np.zeros(len(c.entries), dtype=bool)
+    asked = places[c.analytic[places] != 0]
+    if bench.plain is None or not len(asked):
+        return steady
+    share = (c.analytic - c.reference)[asked] / c.reference[asked]
+    same = np.abs(share) > ROUNDED * bench.plain.eps
+    for _ in range(QUOTIENTS):
+        near = bench.nearby()
+        if near is None:
+            return steady
+        there = near.compared(c.name, c.entries[asked])
+        ratio = (there.analytic - there.reference) / there.reference / share
+        same &= (ratio > 1 / STEADY) & (ratio < STEADY)
+    steady[asked[same]] = True
+    return steady
 
 
 def _quotients(bench: Bench, c: Comparison, places: Array) -> Comparison:

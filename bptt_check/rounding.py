@@ -24,6 +24,7 @@ Point = Mapping[str, Array]
 WIDE = 4096  # ulps of a wide move in float64: noise is divided by it, conditioning is not
 WIDE_SINGLE = 64  # the same in float32
 SINGLE = 1e-10  # precisions coarser than this are float32 and below
+GENUINE = 8.0  # how much worse than in one run rounding may be, in one precision beside another
 CONSTANTS = 1 / 8  # share of the rounding of a run that rounded constants alone can cause
 NOISE_CAP = 64  # ulps of the largest sensitivity that noise may account for
 
@@ -42,16 +43,18 @@ class Rounding:
     sensitivity: Mapping[str, float]
     gradients: int
 
-    def sharper(self, ratio: float) -> Rounding:
-        """The same with a floor ``ratio`` as high: for a gradient that was evaluated in a higher precision.
+    def sharper(self, ratio: float, off: Mapping[str, Array]) -> Rounding:
+        """The same for a gradient that was evaluated in a higher precision, ``ratio`` as coarse.
 
+        ``off`` is what the two evaluations differ by: rounding of the lower one, and so a measure of that of the higher.
         A share of the conditioning stays: constants rounded to the subject's own precision go on being a part of it.
         """
-        level = {
-            name: (level - self.floor[name]) * CONSTANTS + self.floor[name] * ratio
-            for name, level in self.level.items()
-        }
-        return replace(self, level=level, floor={name: floor * ratio for name, floor in self.floor.items()})
+        level, floor = {}, {}
+        for name, own in self.level.items():
+            genuine = GENUINE * float(off[name].max(initial=0))
+            floor[name] = ratio * np.maximum(self.floor[name], genuine)
+            level[name] = (own - self.floor[name]) * CONSTANTS + floor[name]
+        return replace(self, level=level, floor=floor)
 
 
 def measure(

@@ -7,6 +7,7 @@ orders and keeps the noise, whose k-th differences have variance σ² (2k)!/(k!)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from math import factorial
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from bptt_check.differences.estimate import Array
 
+CONSTANT = 30.0  # factor within which the noise of two spacings, a thousandfold apart, is one and the same
 WIDEST = 1e-5  # spacing, in units of the direction, beyond which a function may curve too much
 SPACINGS = (1.0, 2.0**10, 2.0**20, 2.0**30, 2.0**40)  # how far apart neighbours stand, in units of 50 ulps
 
@@ -49,13 +51,20 @@ def noise_at(
         moved = {name: a + offset * direction[name] if name in direction else a for name, a in point.items()}
         return np.asarray(function(moved)).reshape(())[()]
 
-    levels = [
-        settled_noise(np.array([at(k * 50 * ulp * far) for k in range(-4, 5)]))
-        for far in SPACINGS
-        if 50 * ulp * far <= WIDEST
-    ]
-    settled = [level for level, found in levels if found]
-    return max(settled) if settled else levels[0][0]
+    levels: list[tuple[float, bool]] = []
+    for far in SPACINGS:
+        if not levels or 50 * ulp * far <= WIDEST:
+            levels.append(settled_noise(np.array([at(k * 50 * ulp * far) for k in range(-4, 5)])))
+    return _confirmed(levels)
+
+
+def _confirmed(levels: list[tuple[float, bool]]) -> float:
+    """The largest noise that two neighbouring spacings agree on: a kink grows with the spacing, noise does not."""
+    noise = levels[0][0]
+    for (near, near_settled), (far, far_settled) in pairwise(levels):
+        if near_settled and far_settled and max(near, far) <= CONSTANT * min(near, far):
+            noise = max(noise, near, far)
+    return noise
 
 
 def noise_of_values(values: Array) -> float:
