@@ -20,6 +20,7 @@ MOST_DIRECTIONS = 6  # of a block's own, drawn while they agree and what they se
 ENTRIES = 256  # a block of up to this many that its directions do not settle is compared entry by entry,
 DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of real differences
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
+STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
 EVALUATIONS = 60  # loss evaluations that a check spends of its own accord when all is right
 
 
@@ -69,7 +70,7 @@ def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -
     there = replace(there, reference=bench.reference.at(there.point))
     divisor = directions.divisors(finite, bench.levels(), bench.rounding.sensitivity)
     off = there.along(_drawn(there, divisor, tuple(finite)))
-    if np.isfinite(off.discrepancy) and abs(off.discrepancy) > max(ELSEWHERE * off.tolerance, off.blunt):
+    if np.isfinite(off.discrepancy) and abs(off.discrepancy) > max(ELSEWHERE * off.tolerance, off.blunt, STALE):
         message = (
             "agrees at the point, but not at one nearby that is asked for later: something is kept from the first call"
         )

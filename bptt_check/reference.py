@@ -104,7 +104,7 @@ def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
     off = counter.quotient_off(point, direction, value)
     if off is None:
         return ""
-    noise = noise_at(counter.loss, _as_type(point, np.float64), direction=direction)
+    noise = noise_at(counter.loss, point, direction=direction)
     off = counter.quotient_off(point, direction, value, noise, careful=True)
     if off is None:
         return ""
@@ -167,15 +167,14 @@ class _Counted:
         self, point: Point, direction: Point, value: Any, noise: float | None = None, *, careful: bool = False
     ) -> tuple[float, float] | None:
         """``None`` where a difference quotient agrees with ``value``, else the quotient and its error."""
-        double = _as_type(point, np.float64)
 
         def by(method: Method) -> Estimate:
-            return along(method, self.loss, double, direction, noise=noise)
+            return along(method, self.loss, point, direction, noise=noise)
 
         quotient = laddered(by) if careful else by(Central())
         result, error = float(quotient.value), 10 * float(quotient.error)
         agrees = abs(float(value) - result) <= error + AGREEMENT * abs(result)
-        has_digits = error <= DIGITS * max(abs(float(value)), abs(result))
+        has_digits = bool(result) and error <= DIGITS * max(abs(float(value)), abs(result))
         return None if agrees and has_digits else (result, error)
 
     def complex_along(self, point: Point, direction: Point) -> Any:

@@ -40,9 +40,11 @@ def structure(c: Comparison, lengths: Mapping[str, object]) -> Shape | None:
 
 
 def _scaled(a: Array, r: Array, tolerance: Array, lengths: Mapping[str, object]) -> Shape | None:
-    if np.count_nonzero(r) < 2:
+    if np.count_nonzero(r) < 2 or not r @ r > 0:
         return None
     factor = float(a @ r / (r @ r))
+    if not np.isfinite(factor):
+        return None
     left = np.abs(a - factor * r)
     residual = float(np.linalg.norm(left) / np.linalg.norm(a))
     unexplained = left > np.maximum(tolerance * max(1.0, abs(factor)), PROPORTIONAL * np.abs(a))
