@@ -198,8 +198,8 @@ class Bench:
     def extended(self) -> Bench:
         """The same with the gradient evaluated in long double, where reference and gradient carry that.
 
-        Then the subject's own rounding is no longer in the way of seeing whether its *equations* are right; what the two
-        evaluations differ by shows how large it is, and so how large it is in long double.
+        Then the subject's own rounding is no longer in the way of seeing whether its *equations* are right; what the
+        two evaluations differ by shows how large it is, and so how large it is in long double.
         """
         kind = np.result_type(*self.reference.point.values())
         if not self.reference.exact or kind != np.longdouble:
@@ -209,8 +209,9 @@ class Bench:
             gradient = self.subject.gradient(self.reference.point)
         except (SubjectFailed, SubjectError):
             return self
-        if any(name not in gradient or gradient[name].dtype != kind for name in self.gradient):
-            return self
+        for name in self.gradient:
+            if name not in gradient or gradient[name].dtype != kind or not np.isfinite(gradient[name]).all():
+                return self
         extended = {name: gradient[name] for name in self.gradient}
         off = {name: np.abs(extended[name] - own).astype(float) for name, own in self.gradient.items()}
         ratio = float(np.finfo(kind).eps) / self.eps

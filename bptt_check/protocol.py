@@ -213,8 +213,7 @@ class _Watch:
         name = self.differ(first, again)
         if not name:
             return
-        twice = {key: 2 * array for key, array in first.items()}
-        if not self.differ(twice, again):
+        if name in first and name in again and not self.differ({name: 2 * first[name]}, {name: again[name]}):
             message = f"the gradient of {name} doubles at the second call: it is added to and never cleared"
             kind = "accumulates"
         note(self.findings, kind, message or f"the gradient of {name} differs when repeated at the same point")

@@ -46,8 +46,9 @@ class Rounding:
     def sharper(self, ratio: float, off: Mapping[str, Array]) -> Rounding:
         """The same for a gradient that was evaluated in a higher precision, ``ratio`` as coarse.
 
-        ``off`` is what the two evaluations differ by: rounding of the lower one, and so a measure of that of the higher.
-        A share of the conditioning stays: constants rounded to the subject's own precision go on being a part of it.
+        ``off`` is what the two evaluations differ by: rounding of the lower one, and so a measure of that of the
+        higher. A share of the conditioning stays: constants rounded to the subject's own precision remain a part of
+        it.
         """
         level, floor = {}, {}
         for name, own in self.level.items():

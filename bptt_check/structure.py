@@ -19,7 +19,7 @@ ROUND = 1e-6  # how near a number must lie to one with two digits for a person t
 
 @dataclass(frozen=True)
 class Shape:
-    """The structure of one wrong block. ``kind``: ``"scaled"``, ``"clipped"`` or ``"zero"``."""
+    """The structure of one wrong block. ``kind``: ``"scaled"``, ``"clipped"``, ``"zero"`` or ``"independent"``."""
 
     kind: str
     message: str
@@ -36,6 +36,8 @@ def structure(c: Comparison, lengths: Mapping[str, object]) -> Shape | None:
         return None
     if not a.any():
         return Shape("zero", "is zero throughout: a path to it is missing")
+    if len(a) == int(np.prod(c.shape)) and not r.any():
+        return Shape("independent", "is not zero, but the loss does not depend on it: was a copy taken at the first use?")
     return _scaled(a, r, tolerance, lengths) or _clipped(a, r, tolerance)
 
 

@@ -17,7 +17,7 @@ from bptt_check.differences.estimate import Array
 
 CONSTANT = 10.0  # factor within which the noise of two spacings is one and the same; a kink grows 16-fold or more
 WIDEST = 1e-5  # spacing, in units of the direction, beyond which a function may curve too much
-SPACINGS = (1.0, 2.0**10, 2.0**20, 2.0**25, 2.0**29, 2.0**35, 2.0**40)  # how far apart neighbours stand, in units of 50 ulps
+SPACINGS = (1.0, 2.0**10, 2.0**20, 2.0**25, 2.0**29, 2.0**35, 2.0**40)  # of neighbours, in units of 50 ulps
 
 
 def noise_level(function: Callable[[float], float], *, spacing: float, points: int = 9) -> float:
