@@ -20,6 +20,7 @@ MOST_DIRECTIONS = 6  # of a block's own, drawn while they agree and what they se
 ENTRIES = 256  # a block of up to this many that its directions do not settle is compared entry by entry,
 DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of real differences
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
+ESCALATION = 2000  # loss evaluations after which no more directions are drawn where each costs a ladder
 STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
 EVALUATIONS = 60  # loss evaluations that a check spends of its own accord when all is right
 
@@ -99,6 +100,8 @@ class _Block:
             worst = off if worst is None or off.ratio > worst.ratio else worst
             fine = directions.smallest_seen(self.tolerances) <= self.resolution
             if worst.ratio > 1 or (fine and drawn + 1 >= draws) or self._is_small():
+                break
+            if not self.bench.reference.exact and self.bench.bill.losses > ESCALATION:
                 break
         assert worst is not None
         along = self._along(worst)
