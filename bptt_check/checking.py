@@ -72,6 +72,8 @@ def check(
             f"entries={entries!r}, method={method!r}: entries takes 'auto', 'all' or 'directions'; "
             "method takes 'auto', 'complex' or 'differences'"
         )
+    if repeats < 2 or (resolution is not None and not resolution > 0):
+        raise UsageError(f"repeats={repeats}, resolution={resolution}: repeats is at least 2, resolution above 0")
     started = time.perf_counter()
     optional = _known_names(subject, optional)
     options = _Options(resolution, optional, entries, method, repeats)
@@ -121,21 +123,7 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> R
     except ReferenceUnsafe as unsafe:
         bench = _bench(subject, seen, finite, eps, rng, "differences", why=str(unsafe))
         looked = _looked(bench, options, asked)
-    found = dict(looked.blocks)
-    if (
-        eps > rounding.SINGLE
-        and subject.precision is None
-        and not any(b.verdict is Verdict.DISAGREES for b in found.values())
-    ):
-        found |= _in_double(subject, found, gradient, options, rng)
-    blocks = {}
-    for name, array in subject.blocks.items():
-        if name not in gradient:
-            blocks[name] = Block(name, Verdict.NOT_RETURNED, array.shape, subject.equations.get(name))
-        elif not np.isfinite(gradient[name]).all():
-            blocks[name] = replace(found[name], verdict=Verdict.DISAGREES, note="not finite")
-        else:
-            blocks[name] = found[name]
+    blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
     findings = [*seen.findings, *looked.findings]
     if any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
         line = first_wrong_line(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
@@ -161,17 +149,27 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> R
     )
 
 
+def _with_those_missing(subject: Subject, seen: Observations, found: Mapping[str, Block]) -> dict[str, Block]:
+    """All blocks in the subject's order: those compared, those that are not finite, and those not returned."""
+    blocks = {}
+    for name, array in subject.blocks.items():
+        if name not in found:
+            blocks[name] = Block(name, Verdict.NOT_RETURNED, array.shape, subject.equations.get(name))
+        elif not np.isfinite(seen.gradient[name]).all():
+            blocks[name] = replace(found[name], verdict=Verdict.DISAGREES, note="not finite")
+        else:
+            blocks[name] = found[name]
+    return blocks
+
+
 def _in_double(
-    subject: Subject,
-    blocks: Mapping[str, Block],
-    gradient: Mapping[str, Array],
-    options: _Options,
-    rng: np.random.Generator,
-) -> dict[str, Block]:
-    """Blocks that float32 leaves open, decided by the same code in float64 where it carries that."""
+    subject: Subject, blocks: Mapping[str, Block], eps: float, options: _Options, rng: np.random.Generator
+) -> Mapping[str, Block]:
+    """The blocks, those that float32 leaves open decided by the same code in float64 where it carries that."""
     undecided = [name for name, block in blocks.items() if block.verdict is Verdict.INCONCLUSIVE]
-    if not undecided:
-        return {}
+    wrong = any(block.verdict is Verdict.DISAGREES for block in blocks.values())
+    if not undecided or wrong or eps < rounding.SINGLE or subject.precision is not None:
+        return blocks
     widened = {name: array.astype(float) for name, array in subject.point.items()}
     nudges = {name: array.astype(float) for name, array in subject.interventions.items()}
     twin = replace(subject, point=widened, interventions=nudges)
@@ -179,8 +177,8 @@ def _in_double(
         carried = all(twin.gradient(twin.blocks)[name].dtype == np.float64 for name in undecided)
         result = _checked(twin, options, rng) if carried else None
     except (SubjectFailed, SubjectError, KeyError):
-        return {}
-    decided = {}
+        return blocks
+    decided = dict(blocks)
     for name in undecided if result else ():
         block = result.blocks[name]  # type: ignore[union-attr]
         if block.verdict in (Verdict.AGREES, Verdict.DISAGREES):

@@ -1,13 +1,14 @@
 """Before a gradient is called wrong: is it the gradient that is off, or the measurement?
 
-Each disputed entry is looked at again, in this order. (A complex step is first taken at neighbouring points,
-so that its own rounding is not held against the gradient.)
+Each disputed entry is looked at again, in this order:
 
-1. Real differences are taken on several ladders of steps, so that a place where the loss bends sharply, or a step far
+1. A complex step is taken at neighbouring points: its own rounding is not held against the gradient.
+2. The discrepancy is looked at a little way off: a fault stays the same share of the entry, rounding does not.
+3. Real differences are taken on several ladders of steps, so that a place where the loss bends sharply, or a step far
    too wide, is not held against the gradient. A complex step is held against a difference quotient where that is sharp
    enough to tell: if the quotient sides with the gradient, the forward pass does not carry a complex step after all.
-2. One-sided derivatives: where they differ the point sits on a kink, and a gradient between them is a subgradient.
-3. A discrepancy that rounding *inside* could explain (a saturated gate whose 1 − σ has lost its digits) is taken to
+4. One-sided derivatives: where they differ the point sits on a kink, and a gradient between them is a subgradient.
+5. A discrepancy that rounding *inside* could explain (a saturated gate whose 1 − σ has lost its digits) is taken to
    a point scaled down, where nothing saturates. There the gradient agrees sharply, or the fault shows.
 """
 
@@ -64,7 +65,7 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float) -> Confirme
     steady = np.zeros(len(comparison.entries), dtype=bool)
     disputed = _disputed(comparison)
     if len(disputed) and bench.reference.exact:
-        comparison = _shaken(bench, comparison, disputed)
+        comparison = _with_own_noise(bench, comparison, disputed)
         steady = _steady(bench, comparison, _disputed(comparison))
         comparison = _forgiven(bench, comparison, ~steady)
         disputed = _disputed(comparison)
@@ -141,7 +142,7 @@ def _finer(bench: Bench, c: Comparison, places: Array) -> Comparison:
     return c
 
 
-def _shaken(bench: Bench, c: Comparison, places: Array) -> Comparison:
+def _with_own_noise(bench: Bench, c: Comparison, places: Array) -> Comparison:
     """What the rounding of the reference itself may be: the noise of its values near the point.
 
     A loss that subtracts large terms has a complex step whose rounding the gradient need not share.
