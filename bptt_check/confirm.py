@@ -29,6 +29,7 @@ QUOTIENTS = 3
 ROUNDED = 500.0  # ulps of an entry that a constant rounded to the own precision may put on it, everywhere alike
 TRIALS = 5  # points nearby at which a fault must stay what it is
 STEADY = 1.2  # factor within which a fault keeps its share of an entry at points nearby
+GRAVE = 1e3  # how far beyond all that rounding inside could do, so that rounding need not be looked at
 SEEN = 0.5  # share of the entries looked at that must be seen finely at a rescaled point
 RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation
 
@@ -63,18 +64,18 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float) -> Confirme
     if not bench.reference.exact:
         comparison = _sharper(bench, comparison, resolution)
     steady = np.zeros(len(comparison.entries), dtype=bool)
-    disputed = _disputed(comparison)
-    if len(disputed) and bench.reference.exact:
+    disputed, blunt = _disputed(comparison), bench.blunt(comparison.name)
+    grave = len(disputed) and (comparison.difference[disputed[:QUOTIENTS]] > GRAVE * blunt).all()
+    if len(disputed) and bench.reference.exact and not grave:  # rounding of any kind could not do what is grave
         comparison = _with_own_noise(bench, comparison, disputed)
         steady = _steady(bench, comparison, _disputed(comparison))
         comparison = _forgiven(bench, comparison, ~steady)
         disputed = _disputed(comparison)
     if len(disputed) and bench.reference.exact:
-        comparison = _quotients(bench, comparison, disputed)
+        comparison = _quotients(bench, comparison, disputed[:1] if grave else disputed)
     elif len(disputed):
         comparison = _finer(bench, comparison, disputed)
     comparison, kinks = _kinks(bench, comparison, _suspects(bench, comparison, resolution))
-    blunt = bench.blunt(comparison.name)
     ambiguous = comparison.wrong & (comparison.difference <= blunt + REFERENCE_SAFETY * comparison.error) & ~steady
     if not ambiguous.any():
         if comparison.wrong.any() or not comparison.hidden(resolution):

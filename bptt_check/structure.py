@@ -37,7 +37,9 @@ def structure(c: Comparison, lengths: Mapping[str, object]) -> Shape | None:
     if not a.any():
         return Shape("zero", "is zero throughout: a path to it is missing")
     if len(a) == int(np.prod(c.shape)) and not r.any():
-        return Shape("independent", "is not zero, but the loss does not depend on it: is a copy kept from the first use?")
+        return Shape(
+            "independent", "is not zero, but the loss does not depend on it: is a copy kept from the first use?"
+        )
     return _scaled(a, r, tolerance, lengths) or _clipped(a, r, tolerance)
 
 

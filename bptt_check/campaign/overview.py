@@ -93,6 +93,8 @@ def reproducing(verified: Verified, wanted: Wanted) -> list[str]:
     """The lines that say how to run the smallest failing case again."""
     if verified.failing is None:
         return []
+    if verified.failing.trial.point and verified.case_file:  # its numbers were drawn one by one: no seed makes them
+        return [f"Reproduce it:  {wanted.held_line(verified.case_file)}"]
     lines = [f"Reproduce it:  {wanted.line(verified.failing.trial)}"]
     if verified.case_file:
         lines.append(f"Held exactly:  {wanted.held_line(verified.case_file)}")

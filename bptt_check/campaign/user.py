@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from bptt_check.campaign.child import Child, Reply
 from bptt_check.campaign.held import Trial, write_case
+from bptt_check.campaign.minimal import minimal
 from bptt_check.campaign.run import Stopped
 from bptt_check.campaign.shapes import LETTERS, Shape, shape_of, shapes_to_try, sorted_shapes
 from bptt_check.campaign.tried import Tried, Verified, told
@@ -112,6 +113,7 @@ def verify(wanted: Wanted, *, on_case: Callable[[int, int], None] = lambda done,
         if failing and not interrupted:
             with suppress(Stopped, KeyboardInterrupt):  # a search that fails leaves what was found before it
                 failing = runner.shrunk(failing, tried)
+                failing = runner.simplest(failing)
                 case_file = runner.hold(failing)
         return Verified(journal.path, tuple(tried), stopped, interrupted, failing, case_file)
 
@@ -241,6 +243,21 @@ class _Runner:
                 failing = one
                 smaller = iter(sorted_shapes(shape.smaller()))
         return failing
+
+    def simplest(self, failing: Tried) -> Tried:
+        """For a cell, of which the harness draws everything: the simplest numbers that fail alike. Not journaled."""
+        given = failing.trial.point or self.wanted.shapes or self.wanted.point
+        if self.loaded["kind"] != "cell" or failing.lost or given or failing.verdict != Verdict.DISAGREES.value:
+            return failing
+        known: dict[Shape, Mapping[str, list[int]]] = {}
+
+        def arrays(shape: Shape) -> Mapping[str, list[int]]:
+            if shape not in known:
+                held = self.one(replace(failing.trial, shape=shape), with_point=True).held or {}
+                known[shape] = {name: array["shape"] for name, array in held.items()}
+            return known[shape]
+
+        return minimal(failing, arrays=arrays, run=self.one, seconds=SHRINK_SECONDS, seed=self.wanted.seed)
 
     def hold(self, failing: Tried) -> Path | None:
         """Write the failing case, with all its numbers unless they are too many; not where it came from such a file."""
