@@ -105,7 +105,7 @@ def main() -> None:
         "",
         f"Written by `python benchmarks/constants.py --cases {given.cases} --seed {given.seed}`.",
         "",
-        "Largest discrepancy of a right gradient in units of its tolerance (above 1 it is called wrong), after the second",
+        "Largest discrepancy of a right gradient in units of its tolerance (above 1: called wrong), after the second",
         "look, by quantile over the cases:",
         "",
         *ratios,

@@ -139,7 +139,7 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> R
         blocks=blocks,
         findings=tuple(findings),
         method=bench.reference.described,
-        reason=bench.reference.reason,
+        reason=bench.reference.reason + ("; the gradient is evaluated there too" if bench.plain else ""),
         evaluations=bench.bill.losses,
         gradient_evaluations=bench.bill.gradients,
         miss_probability=looked.miss_probability,
