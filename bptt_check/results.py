@@ -175,5 +175,5 @@ def _table(result: Result) -> str:
     for finding in result.findings:
         lines += _wrapped(f"finding: {finding}")
     if result.verdict is not Verdict.AGREES:
-        lines.append(f"  {result.verdict.advice}")
+        lines += _wrapped(result.verdict.advice)
     return "\n".join(lines)
