@@ -16,6 +16,7 @@ from bptt_check.structure import findings_of, structure
 from bptt_check.subject import Array, Point
 
 DIRECTIONS = 3  # over all blocks at once; each block has one more of its own
+MANY = 12  # blocks, beyond which one direction over all of them is saved: each has one of its own
 MOST_DIRECTIONS = 6  # of a block's own, drawn while they agree and what they see is too blunt
 ENTRIES = 256  # a block of up to this many that its directions do not settle is compared entry by entry,
 DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of real differences
@@ -46,7 +47,9 @@ def entry_by_entry(bench: Bench, resolution: float) -> Looked:
 def along_directions(bench: Bench, resolution: float) -> Looked:
     """All blocks along a few directions at once, each along one of its own, then the entries where one is off."""
     divisor = directions.divisors(bench.gradient, bench.levels(), bench.rounding.sensitivity)
-    rounds = DIRECTIONS if bench.reference.exact else 0  # real differences cost eighteen times as much: blocks only
+    rounds = (
+        DIRECTIONS - (len(bench.gradient) > MANY) if bench.reference.exact else 0
+    )  # real differences cost eighteen times as much: blocks only
     together = [bench.along(_drawn(bench, divisor, tuple(bench.gradient))) for _ in range(rounds)]
     tolerances = tuple(off.tolerance for off in together)
     looks = {name: _Block(bench, name, divisor[name], resolution, tolerances) for name in bench.gradient}
