@@ -42,11 +42,15 @@ class Bill:
 
 @dataclass(frozen=True)
 class Off:
-    """Along one direction: how far the gradient's prediction is off (signed), what may be off, and the blunt limit."""
+    """Along one direction: how far the gradient's prediction is off (signed), what may be off, and the blunt limit.
+
+    ``own`` is how far the gradient is off as the subject hands it out, in its own precision.
+    """
 
     discrepancy: float
     tolerance: float
     blunt: float
+    own: float
 
     @property
     def ratio(self) -> float:
@@ -137,6 +141,7 @@ class Bench:
             noise=exact if self.reference.exact else estimate.roundoff.astype(float),
             sensitivity=self.rounding.sensitivity[name],
             eps=self.eps,
+            own=self.plain.gradient[name].reshape(-1)[entries] if self.plain else None,
         )
 
     def reference_noise(self, name: str, entries: Array) -> Array:
@@ -174,7 +179,9 @@ class Bench:
 
         estimate = laddered(by) if refine and not self.reference.exact else by(self.reference.method)
         error = 0.0 if self.reference.exact else float(estimate.error) * norm
+        own = directions.along(v, self.plain.gradient, self.rounding) if self.plain else direction
         return Off(
+            own=float(estimate.value * norm - own.predicted),
             discrepancy=float(estimate.value * norm - direction.predicted),
             tolerance=self.both * ROUNDING_SAFETY * direction.noise + REFERENCE_SAFETY * error,
             blunt=float(np.sqrt(sum(self.blunt(name) ** 2 * float(np.sum(part**2)) for name, part in v.items()))),

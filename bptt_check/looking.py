@@ -126,7 +126,7 @@ class _Block:
             shape=self.divisor.shape,
             equation=self.bench.subject.equations.get(self.name),
             compared=self.divisor.size,
-            max_relative_error=abs(off.discrepancy),
+            max_relative_error=abs(off.own),
             tolerance_ratio=off.ratio,
             resolution=seen,
         )
