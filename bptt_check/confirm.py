@@ -160,10 +160,14 @@ def _with_own_noise(bench: Bench, c: Comparison, places: Array) -> Comparison:
 
 
 def _forgiven(bench: Bench, c: Comparison, unsteady: Array) -> Comparison:
-    """What is not steady may be as large as the subject's own rounding, though it was evaluated in long double."""
-    if bench.plain is None:
-        return c
-    level = bench.plain.rounding.level[c.name].reshape(-1)[c.entries]
+    """What is not steady may be as large as the subject's own rounding, though it was evaluated in long double.
+
+    And it may be as large as what a rounded constant, an exponent for instance, puts on an entry.
+    """
+    own = bench.plain or bench
+    level = ROUNDED * own.eps * c.size / ROUNDING_SAFETY
+    if bench.plain is not None:
+        level = np.maximum(level, own.rounding.level[c.name].reshape(-1)[c.entries])
     explained = c.wrong & unsteady & (c.difference <= ROUNDING_SAFETY * level)
     return replace(c, level=np.where(explained, np.maximum(c.level, level), c.level))
 

@@ -109,7 +109,7 @@ def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
     if off is None:
         return ""
     quotient, error = off
-    if error < DIGITS * max(abs(float(value)), abs(quotient)):
+    if quotient and error < DIGITS * max(abs(float(value)), abs(quotient)):  # a loss that stands still tells nothing
         return f"along a random direction it gives {float(value):.6g}, a difference quotient {quotient:.6g}"
     for factor in TAMER:
         tamer = {name: (factor * array).astype(array.dtype) for name, array in point.items()}
