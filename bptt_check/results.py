@@ -58,6 +58,38 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """A probable cause of a disagreement; :mod:`bptt_check.diagnose` finds them.
+
+    ``fault`` is an id of the catalogue (``bptt-check faults``) or the kind of a pattern; ``equation`` what it spoils.
+    ``exact``: made on purpose, it gives the gradient under test to rounding, wherever that is wrong. ``residual`` is what
+    is left then, relative to the largest entry of each block; of a cause that matches nothing, the share of the
+    disagreement that it does not explain. ``also`` are faults that no case tried can tell from it. ``explains`` are the
+    blocks that it accounts for, empty for one that is only near.
+    """
+
+    fault: str
+    equation: str | None
+    exact: bool
+    residual: float
+    explanation: str
+    remedy: str = ""
+    also: tuple[str, ...] = ()
+    why: str = ""
+    code: tuple[str, ...] = ()
+    explains: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        equation = f" → {self.equation}" if self.equation else ""
+        if self.exact:
+            return f"looks exactly like: {self.explanation}{equation} (agrees to {self.residual:.0e})"
+        if self.explains:
+            named = ", ".join(self.explains[:6]) + ", …" * (len(self.explains) > 6)
+            return f"accounts for {named}: {self.explanation}{equation} (agrees to {self.residual:.0e})"
+        return f"no known mistake matches; nearest: {self.explanation}{equation} ({self.residual:.0%} unexplained)"
+
+
+@dataclass(frozen=True)
 class Block:
     """One named gradient compared with its reference derivative.
 
@@ -65,7 +97,8 @@ class Block:
     the larger of |analytic| and |reference|, but at least the size at which the asked-for resolution can still be
     seen there; ``index``, ``analytic`` and ``reference`` are those of that worst entry (``None`` where nothing was
     compared entry by entry). ``resolution`` is the smallest relative error of one entry that would have been seen;
-    ``tolerance_ratio`` is the largest error in units of what rounding allows. ``by_step`` gives the largest relative
+    ``tolerance_ratio`` is the largest error in units of what rounding allows. ``where`` says which time steps, rows,
+    columns and gates are concerned where it is wrong. ``by_step`` gives the largest relative
     error at each time step t = 1 … T for blocks that have one. ``compared`` counts entries of ``size``.
     """
 
@@ -82,6 +115,7 @@ class Block:
     resolution: float | None = None
     by_step: tuple[float, ...] | None = None
     note: str = ""
+    where: str = ""
 
     @property
     def size(self) -> int:
@@ -100,6 +134,7 @@ class Result:
     verdict: Verdict
     blocks: Mapping[str, Block]
     findings: tuple[Finding, ...] = ()
+    causes: tuple[Cause, ...] = ()
     method: str = ""
     reason: str = ""
     evaluations: int = 0
@@ -155,8 +190,9 @@ def _table(result: Result) -> str:
             f"{_figure(block.resolution):>10}  {where:<14} {values}"
         )
         lines.append(row.rstrip())
-        if block.note:
-            lines += [f"    {line}" for line in _wrapped(block.note)]
+        said = "; ".join(filter(None, (block.where, block.note)))
+        if said:
+            lines += [f"    {line}" for line in _wrapped(said)]
     compared = f"{result.compared} entries compared by {result.method or 'nothing'}"
     if result.reason:
         compared += f" ({result.reason})"
@@ -174,6 +210,12 @@ def _table(result: Result) -> str:
         )
     for finding in result.findings:
         lines += _wrapped(f"finding: {finding}")
+    for cause in result.causes:
+        lines += _wrapped(str(cause))
+        if cause.also:
+            lines += _wrapped(f"  the same here: {', '.join(cause.also[:4])}" + ", …" * (len(cause.also) > 4))
+        if cause.remedy:
+            lines += _wrapped(f"mend: {cause.remedy}")
     if result.verdict is not Verdict.AGREES:
         lines += _wrapped(result.verdict.advice)
     return "\n".join(lines)

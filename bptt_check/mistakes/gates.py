@@ -1,0 +1,177 @@
+"""B3, B4: the derivatives of candidate and gates, and through their activations."""
+
+from __future__ import annotations
+
+from bptt_check.faults import ALL, LINE, Names, Way, becomes, only_where, swap_text, whole, without
+
+EACH = (LINE, ALL)
+
+
+def _carries_h(names: Names) -> bool:
+    return names.cell.feedback == "h"
+
+
+_WRONG = {  # what is written in the place of the factor of each gate's derivative
+    "do": ("tanh(s[t])", ("s[t]", "h[t]", "tanh(s[t-1])", "s[t-1]", "o[t]", "g[t]", "(1 - tanh(s[t])**2)")),
+    "do ": ("s[t]", ("tanh(s[t])", "h[t]", "s[t-1]", "h[t-1]", "o[t]", "g[t]")),
+    "df": (
+        "s[t-1]",
+        (
+            "s[t]",
+            "h[t-1]",
+            "s[max(t-2, 0)]",
+            "s[t-1 or T]",
+            "s[0]",
+            "(t > 1) * s[t-1]",
+            "tanh(s[t-1])",
+            "f[t]",
+            "g[t]",
+            "i[t]",
+            "h[t]",
+        ),
+    ),
+    "di": ("g[t]", ("i[t]", "z_g[t]", "s[t]", "s[t-1]", "g[max(t-1, 1)]", "f[t]", "o[t]", "h[t]")),
+    "dg": ("i[t]", ("g[t]", "f[t]", "o[t]", "i[max(t-1, 1)]", "s[t]", "s[t-1]")),
+}
+_BECAUSE = {
+    "s[t]": "the memory is overwritten by its new value before the backward pass reads it",
+    "h[t-1]": "the output of the step before in the place of its memory",
+    "s[t-1 or T]": "without a slot for step 0, index −1 is the last element",
+    "(t > 1) * s[t-1]": "the initial memory is taken to be zero",
+    "s[0]": "the previous memory is never updated",
+    "s[max(t-2, 0)]": "an index off by one",
+    "tanh(s[t])": "derived for a(s) = tanh(s), used with a(s) = s",
+}
+_COMMON = ("s[t]", "s[t-1 or T]", "h[t-1]", "tanh(s[t])", "(t > 1) * s[t-1]", "s[0]")
+
+
+def _paper(code: str) -> str:
+    """A factor as on paper: s[t-1] is s(t−1)."""
+    special = {
+        "s[t-1 or T]": "s(t−1), which at t = 1 is s(T),",
+        "(t > 1) * s[t-1]": "s(t−1), but 0 for s(0),",
+        "s[0]": "s(0)",
+        "s[max(t-2, 0)]": "s(t−2)",
+        "g[max(t-1, 1)]": "g(t−1)",
+        "i[max(t-1, 1)]": "i(t−1)",
+    }
+    return special.get(code, code.replace("[t-1]", "(t−1)").replace("[t]", "(t)").replace("**2", "²"))
+
+
+def _short(code: str) -> str:
+    return "".join(
+        c if c.isalnum() else "-" for c in code.replace("t-1", "prev").replace("[t]", "").replace("**2", "2")
+    ).strip("-")
+
+
+GATES = (
+    *(
+        Way(
+            f"{target.strip()}-from-{_short(wrong)}",
+            target.strip(),
+            swap_text(right + " *", wrong + " *"),
+            f"{target.strip()} uses {_paper(wrong)} where {_paper(right)} belongs",
+            _BECAUSE.get(wrong, "a name taken for another"),
+            common=wrong in _COMMON,
+        )
+        for target, (right, wrongs) in _WRONG.items()
+        for wrong in wrongs
+        if wrong != "z_g[t]"
+    ),
+    Way(
+        "di-from-z-g",
+        "di",
+        only_where(swap_text("g[t] *", "z_g[t] *"), lambda n: n.cell.input_activation == "tanh"),
+        "di uses z_g(t) where g(t) belongs",
+        "the pre-activation in the place of the activation",
+    ),
+    Way(
+        "gate-from-dh",
+        "d[fig]",
+        swap_text("* ds", "* dh"),
+        "{target} starts from dh where ds belongs",
+        "i, f and g act on s(t), and only through it on h(t)",
+        EACH,
+        common=True,
+    ),
+    Way(
+        "do-from-ds",
+        "do",
+        only_where(swap_text("* dh", "* ds"), lambda n: "o" not in n.cell.peepholed),
+        "do starts from ds where dh belongs",
+        "o acts on h(t), not on the memory",
+        common=True,
+    ),
+    Way(
+        "do-from-loss-of-step",
+        "do",
+        only_where(swap_text("* dh", "* dl[t]"), _carries_h),
+        "do starts from ∂l(t)/∂h(t) in place of dh(t)",
+        "the carry is added after do has been computed",
+        common=True,
+    ),
+    Way(
+        "do-with-slope",
+        "do",
+        swap_text("tanh(s[t]) * dh", "tanh(s[t]) * (1 - tanh(s[t])**2) * dh"),
+        "do has the output slope, which belongs to ds alone",
+        "one product for both factors of h(t)",
+    ),
+    Way(
+        "di-and-dg-swapped",
+        "di|dg",
+        becomes({"di": "i[t] * ds", "dg": "g[t] * ds"}),
+        "the factors of di and dg change places",
+        "the product rule with the wrong factor kept",
+        (ALL,),
+        common=True,
+    ),
+    Way(
+        "di-and-df-swapped",
+        "di|df",
+        only_where(
+            becomes({"di": "s[t-1] * ds", "df": "g[t] * ds"}),
+            lambda n: {"i", "f"} <= set(n.cell.gates) and not n.cell.gate_recurrence,
+        ),
+        "the factors of di and df change places",
+        "gates in another order",
+        (ALL,),
+    ),
+    Way("gate-sign", "d[fio]", whole("-{code}"), "{target} has the wrong sign", "a slip"),
+    Way(
+        "di-coupled-forgotten",
+        "di",
+        swap_text(" - df", ""),
+        "di lacks −s(t−1) ⊙ ds, what the coupled gate f = 1 − i brings",
+        "f depends on i: one weight, two paths",
+        equation="B3c",
+        common=True,
+    ),
+    Way(
+        "di-coupled-sign",
+        "di",
+        swap_text(" - df", " + df"),
+        "the coupled gate enters di with the wrong sign",
+        "f = 1 − i has the slope −1",
+        equation="B3c",
+        common=True,
+    ),
+    Way(
+        "di-coupled-alone",
+        "di",
+        swap_text("g[t] * ds - df", "-df"),
+        "di lacks g(t) ⊙ ds and has the coupled part alone",
+        "assigned in place of added",
+        equation="B3c",
+    ),
+    Way(
+        "gate-of-step-after-forgotten",
+        "d[ifo]",
+        without("d{k}_next"),
+        "{target} takes nothing from the gates of step t+1",
+        "the gates of the step before are inputs like any other",
+        EACH,
+        "B7r",
+        common=True,
+    ),
+)

@@ -1,0 +1,201 @@
+"""B7, B9: what the blocks saw, one step back, and the states of step 0."""
+
+from __future__ import annotations
+
+import re
+
+from bptt_check.faults import ALL, LINE, Edit, Names, Way, becomes, only_where, swap_text, whole, without
+
+EACH = (LINE, ALL)
+
+
+def _term_alone(k: str) -> Edit:
+    def edit(code: str, names: Names) -> str | None:
+        terms = code.split(" + ")
+        kept = [term for term in terms if term.startswith(f"dz_{k} ")]
+        return kept[0] if kept and len(terms) > 1 else None
+
+    return edit
+
+
+def _matrices_exchanged(a: str, b: str) -> Edit:
+    def edit(code: str, names: Names) -> str | None:
+        if f"W_{a}" not in code or f"W_{b}" not in code:
+            return None
+        return code.replace(f"W_{a}", "W_·").replace(f"W_{b}", f"W_{a}").replace("W_·", f"W_{b}")
+
+    return edit
+
+
+_BACK = "dx|d[hifo]_next"
+SEEN = (
+    *(
+        Way(
+            f"back-without-{k}",
+            _BACK,
+            without(rf"dz_{k} @ W_{k}."),
+            f"{{target}} lacks the part of {k}",
+            "a gate left out of the sum",
+            EACH,
+            common=True,
+        )
+        for k in "gifo"
+    ),
+    *(
+        Way(
+            f"back-of-{k}-alone",
+            _BACK,
+            _term_alone(k),
+            f"{{target}} holds the part of {k} alone",
+            "= for += over the gates",
+            EACH,
+            common=k in "go",
+        )
+        for k in "gifo"
+    ),
+    Way(
+        "back-transposed",
+        "d[hifo]_next",
+        lambda code, names: re.sub(r"(W_..)", r"\1.T", code),
+        "{target} has its matrices transposed",
+        "dz W, not dz Wᵀ, where z = h Wᵀ",
+        EACH,
+        common=True,
+    ),
+    *(
+        Way(
+            f"back-transposed-{k}",
+            "d[hifo]_next",
+            lambda code, names, k=k: re.sub(f"(W_{k}.)", r"\1.T", code),  # type: ignore[misc]
+            f"{{target}} has the matrix of {k} transposed",
+            "dz W, not dz Wᵀ, where z = h Wᵀ",
+        )
+        for k in "gifo"
+    ),
+    Way(
+        "back-without-slopes",
+        _BACK,
+        lambda code, names: re.sub(r"dz_(.) @", r"d\1 @", code),
+        "{target} uses the derivatives of the gates where those of their pre-activations belong",
+        "the slopes are applied to the weights only",
+        EACH,
+        common=True,
+    ),
+    *(
+        Way(
+            f"back-without-slope-of-{k}",
+            _BACK,
+            only_where(swap_text(f"dz_{k} @", f"d{k} @"), lambda n, k=k: k != "g" or n.cell.input_activation == "tanh"),  # type: ignore[misc]
+            f"{{target}} uses d{k} where dz_{k} belongs",
+            "the slope of the gate is forgotten on this path",
+            EACH,
+        )
+        for k in "gifo"
+    ),
+    *(
+        Way(
+            f"back-matrices-of-{a}-and-{b}-swapped",
+            _BACK,
+            _matrices_exchanged(a, b),
+            f"{{target}} has the matrices of {a} and {b} swapped",
+            "gates in another order",
+            EACH,
+        )
+        for a, b in (("g", "i"), ("g", "f"), ("g", "o"), ("i", "f"), ("i", "o"), ("f", "o"))
+    ),
+    Way(
+        "dx-forgotten",
+        "dx",
+        whole("0 * ({code})"),
+        "dx is never computed",
+        "nobody asks for it in a single layer",
+        common=True,
+    ),
+    Way(
+        "dx-last-step-only",
+        "dx",
+        whole("(t == T) * ({code})"),
+        "dx is zero but for the last step",
+        "computed outside the loop",
+    ),
+    Way("dx-sign", "dx", whole("-({code})"), "dx has the wrong sign", "a slip"),
+    Way(
+        "dx-twice", "dx", whole("2 * ({code})"), "dx is twice what it should be", "two biases, two inputs: added twice"
+    ),
+    Way(
+        "dh-next-dropped",
+        "dh_next",
+        whole("0 * dh"),
+        "nothing is handed back to h(t−1)",
+        "dh is local to the loop",
+        common=True,
+    ),
+    Way("dh-next-sign", "dh_next", whole("-({code})"), "dh_next has the wrong sign", "a slip"),
+    Way(
+        "dh-next-of-dh",
+        "dh_next",
+        whole("{code} + dh"),
+        "dh_next holds dh of this step too",
+        "+= on the variable that dh was read from",
+    ),
+    Way(
+        "dh-next-of-loss",
+        "dh_next",
+        whole("{code} + dl[t]"),
+        "the loss derivative of step t is handed back to step t−1",
+        "the loss derivative is added to the carry",
+        common=True,
+    ),
+    Way(
+        "gates-next-dropped",
+        "d[ifo]_next",
+        whole("0 * dh"),
+        "{target} is dropped",
+        "the gates of the step before are inputs like any other",
+        EACH,
+        common=True,
+    ),
+)
+
+
+def _handed_back(names: Names) -> bool:
+    return names.target != "dh0" or names.cell.feedback == "h"
+
+
+ENDS = (
+    Way(
+        "initial-of-step-one",
+        "dh0|ds0",
+        becomes({"dh0": "dh", "ds0": "ds"}),
+        "{target} is the derivative at step 1, not at step 0",
+        "what the last turn of the loop computed, before it was handed on",
+        EACH,
+        common=True,
+    ),
+    Way(
+        "initial-forgotten",
+        "d[hsifo]0",
+        only_where(whole("0 * {code}"), _handed_back),
+        "{target} is never computed",
+        "the initial state is taken to be fixed",
+        EACH,
+        common=True,
+    ),
+    Way(
+        "initial-states-swapped",
+        "dh0|ds0",
+        only_where(becomes({"dh0": "ds_next", "ds0": "dh_next"}), lambda n: n.cell.feedback == "h"),
+        "dh0 and ds0 change places",
+        "two states, two orders",
+        (ALL,),
+    ),
+    Way("initial-of-loss", "dh0", whole("{code} + dl[1]"), "dh0 has a loss derivative added", "h(0) is no output"),
+    Way(
+        "initial-sign",
+        "d[hs]0",
+        only_where(whole("-{code}"), _handed_back),
+        "{target} has the wrong sign",
+        "a slip",
+        EACH,
+    ),
+)

@@ -1,0 +1,346 @@
+"""B5, B6, B7, B9: weights and biases, what the blocks saw, and the initial states."""
+
+from __future__ import annotations
+
+import re
+
+from bptt_check.faults import ALL, GATE, LINE, SOURCE, Edit, Names, Way, only_where, swap_text, whole
+
+EACH = (LINE, ALL)
+EVERYWHERE = (ALL, SOURCE, GATE, LINE)
+_SUM, _MATRIX, _VECTOR, _FROM_STATE = "d[Wbp]_.*", "dW_.*", "d[bp]_.*", "dW_.[hs]"
+
+
+def _exchanged(a: str, b: str) -> Edit:
+    """Gate b's derivative in the sums of gate a, and the other way round."""
+
+    def edit(code: str, names: Names) -> str | None:
+        if not {a, b} <= set(names.cell.blocks):
+            return None
+        other = b if names.k == a else a
+        return code.replace(f"dz_{names.k}", f"dz_{other}")
+
+    return edit
+
+
+SUMS = (
+    Way(
+        "sum-over-time-assigned",
+        _SUM,
+        whole("(t == 1) * {code}"),
+        "{target} holds the first step alone",
+        "= for += inside the loop: what is left is the step that was computed last, t = 1",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "sum-over-time-last-only",
+        _SUM,
+        whole("(t == T) * {code}"),
+        "{target} holds the last step alone",
+        "computed once, before the loop or outside of it",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "sum-without-first-step",
+        _SUM,
+        whole("(t > 1) * {code}"),
+        "{target} lacks step 1",
+        "the loop ends one step early: range(T-1, 0, -1)",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "sum-without-last-step",
+        _SUM,
+        whole("(t < T) * {code}"),
+        "{target} lacks step T",
+        "the loop begins one step late",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "sum-as-mean-over-time",
+        _SUM,
+        whole("{code} / T"),
+        "{target} is divided by T",
+        "a mean where the loss is a sum",
+        EVERYWHERE,
+    ),
+    Way(
+        "sum-as-mean-over-batch",
+        _SUM,
+        whole("{code} / B"),
+        "{target} is divided by the batch size",
+        "a mean where the loss is a sum",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "sum-twice",
+        _SUM,
+        whole("2 * {code}"),
+        "{target} is twice what it should be",
+        "added in the step and again by the caller",
+        EVERYWHERE,
+    ),
+    Way(
+        "sum-halved",
+        _SUM,
+        whole("{code} / 2"),
+        "{target} is half of what it should be",
+        "a factor ½ of the loss",
+        EVERYWHERE,
+    ),
+    Way(
+        "sum-sign",
+        _SUM,
+        whole("-{code}"),
+        "{target} has the wrong sign",
+        "the step of descent in the gradient",
+        EVERYWHERE,
+    ),
+    Way(
+        "sum-forgotten",
+        _SUM,
+        whole("0 * {code}"),
+        "{target} is never computed",
+        "left at zero",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "sum-starts-at-one",
+        _SUM,
+        whole("{code} + (t == T)"),
+        "{target} starts from ones in place of zeros",
+        "ones_like for zeros_like, or memory that was never cleared",
+        (LINE, ALL),
+    ),
+    Way(
+        "sum-starts-at-weight",
+        _SUM,
+        lambda code, names: f"{code} + (t == T) * {names.target[1:]}",
+        "{target} starts from the weight itself in place of zeros",
+        "the accumulator is a copy of the weight, or weight decay",
+        (LINE, ALL),
+    ),
+    Way(
+        "sum-without-slope",
+        _SUM,
+        only_where(swap_text("dz_{k}", "d{k}"), lambda n: n.k != "g" or n.cell.input_activation == "tanh"),
+        "{target} uses d{k} where dz_{k} belongs",
+        "the slope of the activation is applied on the way back, not here",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "sum-of-step-after",
+        _SUM,
+        swap_text("dz_{k}", "dz_{k}_later"),
+        "{target} uses dz_{k}(t+1) at step t",
+        "an index off by one between derivative and input",
+        EVERYWHERE,
+    ),
+    *(
+        Way(
+            f"sum-of-gate-{other}",
+            _SUM,
+            only_where(swap_text("dz_{k}", f"dz_{other}"), lambda n, o=other: n.k != o and o in n.cell.blocks),
+            f"{{target}} uses dz_{other}",  # type: ignore[misc]
+            "copied from the line above",
+            (LINE, GATE),
+        )
+        for other in "gifo"
+    ),
+    *(
+        Way(
+            f"sums-of-{a}-and-{b}-swapped",
+            f"d[Wbp]_[{a}{b}].?",
+            _exchanged(a, b),
+            f"the gradients of gates {a} and {b} change places",
+            "gates packed in one order and unpacked in another",
+            (ALL,),
+            common=True,
+        )
+        for a, b in (("g", "i"), ("g", "f"), ("g", "o"), ("i", "f"), ("i", "o"), ("f", "o"))
+    ),
+    Way(
+        "bias-as-mean",
+        "db_.",
+        swap_text(".sum(axis=0)", ".mean(axis=0)"),
+        "{target} is a mean over the batch",
+        "a mean where the loss is a sum",
+        EACH,
+        common=True,
+    ),
+    Way(
+        "bias-of-first-sequence",
+        "db_.",
+        swap_text(".sum(axis=0)", "[0]"),
+        "{target} takes the first sequence of the batch alone",
+        "written for one sequence",
+        EACH,
+    ),
+    Way(
+        "matrix-of-first-sequence",
+        _MATRIX,
+        lambda code, names: re.sub(r"(dz_.)\.T @ (.*)", r"\1[:1].T @ (\2)[:1]", code),
+        "{target} takes the first sequence of the batch alone",
+        "written for one sequence",
+        EVERYWHERE,
+    ),
+    Way(
+        "matrix-transposed",
+        _FROM_STATE,
+        lambda code, names: f"({code}).T",
+        "{target} is transposed",
+        "the outer product with its factors in the wrong order; the shape does not tell",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "input-of-step-before",
+        "dW_.x",
+        swap_text("x[t]", "x[max(t-1, 1)]"),
+        "{target} uses x(t−1)",
+        "an index off by one",
+        EACH,
+        common=True,
+    ),
+    Way(
+        "input-of-step-before-wrapping",
+        "dW_.x",
+        swap_text("x[t]", "x[t-1 or T]"),
+        "{target} uses x(t−1), and x(T) at t = 1",
+        "an index off by one; −1 is the last element of a list",
+        EACH,
+        common=True,
+    ),
+    Way(
+        "input-of-step-after",
+        "dW_.x",
+        swap_text("x[t]", "x[min(t+1, T)]"),
+        "{target} uses x(t+1)",
+        "an index off by one",
+        EACH,
+    ),
+    Way(
+        "input-reversed",
+        "dW_.x",
+        swap_text("x[t]", "x[T+1-t]"),
+        "{target} reads the inputs in reverse order",
+        "the loop runs backwards, the list is read forwards",
+        EACH,
+        common=True,
+    ),
+    Way(
+        "state-of-this-step",
+        _FROM_STATE,
+        swap_text("[t-1]", "[t]"),
+        "{target} uses {j} of step t in place of step t−1",
+        "the state is overwritten by its new value before the backward pass reads it",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "state-of-two-steps-before",
+        _FROM_STATE,
+        swap_text("[t-1]", "[max(t-2, 0)]"),
+        "{target} uses the state of step t−2",
+        "an index off by one",
+        EVERYWHERE,
+    ),
+    Way(
+        "state-wrapping",
+        _FROM_STATE,
+        swap_text("[t-1]", "[t-1 or T]"),
+        "{target} uses the last state at t = 1",
+        "without a slot for step 0, index −1 is the last element",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "state-initial-forgotten",
+        _FROM_STATE,
+        swap_text("[t-1]", "[t-1] * (t > 1)"),
+        "{target} takes the initial state to be zero",
+        "only true while nobody hands a state in",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "state-never-updated",
+        _FROM_STATE,
+        swap_text("[t-1]", "[0]"),
+        "{target} uses the initial state at every step",
+        "the previous state is never updated",
+        EVERYWHERE,
+    ),
+    Way(
+        "state-s-for-h",
+        "dW_.h",
+        swap_text("h[t-1]", "s[t-1]"),
+        "{target} uses s(t−1) where h(t−1) belongs",
+        "one state taken for the other",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "state-h-for-s",
+        "dW_.s",
+        swap_text("s[t-1]", "h[t-1]"),
+        "{target} uses h(t−1) where s(t−1) belongs",
+        "one state taken for the other",
+        EVERYWHERE,
+        common=True,
+    ),
+    Way(
+        "peephole-weight-step",
+        "dp_[if]",
+        swap_text("s[t-1]", "s[t]"),
+        "{target} uses s(t) where s(t−1) belongs",
+        "p_o sees s(t), p_i and p_f see s(t−1)",
+        EACH,
+        "B5p",
+        common=True,
+    ),
+    Way(
+        "peephole-weight-step-of-o",
+        "dp_o",
+        swap_text("s[t]", "s[t-1]"),
+        "dp_o uses s(t−1) where s(t) belongs",
+        "p_o sees s(t), p_i and p_f see s(t−1)",
+        (LINE,),
+        "B5p",
+        common=True,
+    ),
+    Way(
+        "peephole-weight-of-h",
+        "dp_.",
+        lambda code, names: re.sub(r"s\[(t|t-1)\]", r"h[\1]", code),
+        "{target} uses h where s belongs",
+        "the peephole looks at the memory, not at the output",
+        EACH,
+        "B5p",
+    ),
+    Way(
+        "peephole-weight-wrapping",
+        "dp_[if]",
+        swap_text("s[t-1]", "s[t-1 or T]"),
+        "{target} uses s(T) at t = 1",
+        "without a slot for step 0, index −1 is the last element",
+        EACH,
+        "B5p",
+    ),
+    Way(
+        "peephole-weight-initial",
+        "dp_[if]",
+        swap_text("s[t-1]", "s[t-1] * (t > 1)"),
+        "{target} takes s(0) to be zero",
+        "only true while nobody hands a state in",
+        EACH,
+        "B5p",
+    ),
+)
