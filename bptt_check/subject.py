@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bptt_check.forms.layout import Layout
     from bptt_check.lstm.losses import Loss
     from bptt_check.lstm.variants import Variant
+    from bptt_check.recurrence import Recurrence
 
 Array = np.ndarray[Any, Any]
 Point = Mapping[str, Array]
@@ -58,6 +59,7 @@ class Subject:
     tapped: tapped(point, tap) -> loss, every intermediate replaced by tap(name, t, value) as it is computed, where the
         form can do that; each line of the backward pass can then be looked at on its own.
     behind: the equations behind each block, for the name of a line.
+    recurrence: what is known of a subject that runs over time: its outputs, and the derivative of the loss by them.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Subject:
     gradient_noise: Point = field(default_factory=dict)
     tapped: Callable[[Point, Tap], Any] | None = None
     behind: Mapping[str, Behind] = field(default_factory=dict)
+    recurrence: Recurrence | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "point", checked_point(self.point))
@@ -141,6 +144,8 @@ class Subject:
         *,
         layout: Layout | None = None,
         name: str | None = None,
+        loss_of: str | Loss | None = None,
+        targets: Any = None,
     ) -> Subject:
         """A loss and its hand-derived gradient, as two functions of named arrays.
 
@@ -151,11 +156,16 @@ class Subject:
         point: {name: array}; any NumPy float type, all values finite. Dicts and lists may be nested: the functions get
             that form, reports say ``layers[0].W``.
         layout: what is transposed, packed or otherwise named; see :mod:`bptt_check.forms.layout`.
+        loss_of: where the loss is one of all h(t) of a recurrent network, which one: a name of
+            :data:`bptt_check.lstm.losses.LOSS_NAMES` or a :class:`~bptt_check.lstm.losses.Loss`, up to a constant
+            factor. The cell can then be recognised.
+        targets: what that loss compares h with, an array or the name of one in the point; its axes are T, B, H in any
+            order. Zeros where not given.
 
         Raises
         ------
         SubjectError
-            Where the point is empty, not numeric, or not finite, and for a layout that does not fit it.
+            Where the point is empty, not numeric, or not finite, and for a layout or targets that do not fit it.
 
         >>> import numpy as np
         >>> from bptt_check import check
@@ -166,11 +176,18 @@ class Subject:
         """
         from bptt_check.forms.functions import subject_of_functions
 
-        return subject_of_functions(loss, gradient, point, layout=layout, name=name)
+        return subject_of_functions(loss, gradient, point, layout=layout, name=name, loss_of=loss_of, targets=targets)
 
     @classmethod
     def from_value_and_gradient(
-        cls, function: Callable[[Any], Any], point: Any, *, layout: Layout | None = None, name: str | None = None
+        cls,
+        function: Callable[[Any], Any],
+        point: Any,
+        *,
+        layout: Layout | None = None,
+        name: str | None = None,
+        loss_of: str | Loss | None = None,
+        targets: Any = None,
     ) -> Subject:
         """Loss and gradient computed together: function(point) -> (loss, {name: array}). As :meth:`from_functions`.
 
@@ -185,7 +202,9 @@ class Subject:
         """
         from bptt_check.forms.functions import subject_of_value_and_gradient
 
-        return subject_of_value_and_gradient(function, point, layout=layout, name=name)
+        return subject_of_value_and_gradient(
+            function, point, layout=layout, name=name, loss_of=loss_of, targets=targets
+        )
 
     @classmethod
     def from_forward_backward(
@@ -196,6 +215,8 @@ class Subject:
         *,
         layout: Layout | None = None,
         name: str | None = None,
+        loss_of: str | Loss | None = None,
+        targets: Any = None,
     ) -> Subject:
         """A forward pass that returns (loss, cache) and a backward pass of that cache. As :meth:`from_functions`.
 
@@ -215,7 +236,9 @@ class Subject:
         """
         from bptt_check.forms.functions import subject_of_forward_backward
 
-        return subject_of_forward_backward(forward, backward, point, layout=layout, name=name)
+        return subject_of_forward_backward(
+            forward, backward, point, layout=layout, name=name, loss_of=loss_of, targets=targets
+        )
 
     @classmethod
     def from_vjp(
@@ -264,6 +287,8 @@ class Subject:
         gradients: Mapping[str, Any],
         layout: Layout | None = None,
         name: str | None = None,
+        loss_of: str | Loss | None = None,
+        targets: Any = None,
     ) -> Subject:
         """An object with state that keeps parameters and gradients; every call gets a fresh one.
 
@@ -273,6 +298,7 @@ class Subject:
         run: run(obj) -> loss, leaving gradients in obj.
         parameters, gradients: {name: where}; where is a path such as ``"layers[0].W"`` or ``"params['W']"``, a tuple of
             keys, or a pair (get, set); see :mod:`bptt_check.forms.places`. Of a gradient, get alone will do.
+        loss_of, targets: as for :meth:`from_functions`.
 
         Raises
         ------
@@ -293,7 +319,16 @@ class Subject:
         """
         from bptt_check.forms.objects import subject_of_object
 
-        return subject_of_object(make, run, parameters=parameters, gradients=gradients, layout=layout, name=name)
+        return subject_of_object(
+            make,
+            run,
+            parameters=parameters,
+            gradients=gradients,
+            layout=layout,
+            name=name,
+            loss_of=loss_of,
+            targets=targets,
+        )
 
     @classmethod
     def from_update(

@@ -22,15 +22,18 @@ def library(source, dtype):
 
 def subject(T=5, B=3, D=4, H=2, rng=0, *, dtype="float64", source=SOURCE):
     rng = np.random.default_rng(rng)
+    y = rng.normal(size=(T, B, H))
     return from_library(
         library(source, dtype),
         loss="lstm_loss",
         gradient="lstm_loss",
         shapes={"W": (4, H, D), "U": (4, H, H), "b": (4, H), "h0": (B, H), "s0": (B, H), "x": (T, B, D)},
-        arguments=("point", rng.normal(size=(T, B, H)), "gradient", T, B, D, H),
+        arguments=("point", y, "gradient", T, B, D, H),
         dtype=dtype,
         rng=rng,
         name=f"LSTM in C, {dtype}",
+        loss_of="euclidean",
+        targets=y,
     )
 
 

@@ -58,4 +58,4 @@ def subject(T=5, B=3, D=4, H=2, rng=0):
     shapes = {"x": (T, B, D), "y": (T, B, H), "W": (D, 4 * H), "U": (H, 4 * H), "b": (4 * H,)}
     shapes |= {"h0": (B, H), "s0": (B, H)}
     point = {name: rng.normal(size=shape) for name, shape in shapes.items()}
-    return Subject.from_functions(loss, gradient, point, name="LSTM")
+    return Subject.from_functions(loss, gradient, point, name="LSTM", loss_of="euclidean", targets="y")

@@ -153,6 +153,8 @@ def subject_of(task):
         parameters={**{name: f"param.{name}" for name in names}, "x": "x", "h0": "h0", "s0": "s0"},
         gradients={**{name: f"param.{name}_diff" for name in names}, "x": "x_diff", "h0": "h0_diff", "s0": "s0_diff"},
         name="post style",
+        loss_of="first_cell",
+        targets=task.y,
     )
 
 

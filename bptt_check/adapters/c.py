@@ -33,7 +33,9 @@ from typing import Any
 import numpy as np
 
 from bptt_check.errors import MissingExtra, SubjectError, SubjectWarning, UsageError
+from bptt_check.forms.declared import declared_loss
 from bptt_check.points import Array, Point
+from bptt_check.recurrence import of_loss
 from bptt_check.subject import Subject
 
 POINT, GRADIENT = "point", "gradient"
@@ -98,6 +100,8 @@ def from_library(
     dtype: str = "float64",
     rng: int | np.random.Generator = 0,
     name: str | None = None,
+    loss_of: Any = None,
+    targets: Any = None,
 ) -> Subject:
     """A loss and its gradient from a shared library; see the head of this module for what it exports.
 
@@ -112,6 +116,7 @@ def from_library(
         ``"gradient"`` where one function serves for both, and is called without it where not.
     dtype: ``"float64"`` or ``"float32"``: what T is.
     rng: seed or generator of a point that is not given.
+    loss_of, targets: as for :meth:`bptt_check.Subject.from_functions`.
 
     Raises
     ------
@@ -135,7 +140,9 @@ def from_library(
         joint=loss == gradient,
     )
     drawn = _drawn(table, rng) if point is None else point
-    return Subject(name or Path(path).stem, _typed(drawn, table, dtype), code.loss, code.gradient, precision=dtype)
+    typed = _typed(drawn, table, dtype)
+    recurrence = of_loss(code.loss, declared_loss(loss_of, targets, typed))
+    return Subject(name or Path(path).stem, typed, code.loss, code.gradient, precision=dtype, recurrence=recurrence)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from bptt_check.lstm.forward import Trace, forward
 from bptt_check.lstm.losses import Loss, loss_named
 from bptt_check.lstm.params import Parameters, draw, shapes, signed, states
 from bptt_check.lstm.variants import Gate, Variant, variant_named
+from bptt_check.recurrence import Recurrence
 from bptt_check.subject import Array, Point, Subject, Tap
 
 STEP_EQUATIONS = {"h": "B1", "s": "B2", "g": "B3", "i": "B3", "f": "B3", "o": "B3"}
@@ -114,6 +115,16 @@ def subject_of_variant(
         by_step = {f"{name}(t)": grads.steps[name] for name in intermediates(cell)}
         return {**grads.weights, "x": grads.x, **grads.initial, **by_step}
 
+    def tapped(p: Point) -> dict[str, Array]:
+        trace = run(p)
+        return {f"{name}(t)": trace.over_time(name) for name in intermediates(cell)}
+
+    recurrence = Recurrence(
+        outputs=lambda p: {"h": run(p).over_time("h")},
+        cotangents=lambda outputs: {"h": loss.derivative(outputs["h"], y)},
+        variant=cell,
+        tapped=tapped,
+    )
     case = {"cell": cell.name, "loss": loss.name, "T": T, "B": B, "D": D, "H": H}
     return Subject(
         name=f"{cell.name} cell, {loss.name} loss",
@@ -128,4 +139,5 @@ def subject_of_variant(
         kink_distance=loss.kink_distance(run(point).over_time("h"), y),
         tapped=lambda p, tap: forward_at(p, tap)[0],
         behind=behind_each(cell, weights),
+        recurrence=recurrence,
     )

@@ -17,6 +17,7 @@ from bptt_check.forms.builtin import checked_shape, chosen_loss, equations_of, r
 from bptt_check.lstm.losses import Loss
 from bptt_check.lstm.params import signed
 from bptt_check.lstm.variants import V
+from bptt_check.recurrence import Recurrence
 from bptt_check.subject import Array, Point, Subject, Tap
 
 TapOne = Callable[[str, Array], Array]
@@ -113,6 +114,7 @@ def subject_of_cell(
         kink_distance=distance,
         tapped=lambda p, tap: unrolled.forward(p, tap)[0],
         behind=_behind(blocks, equations),
+        recurrence=Recurrence(unrolled.outputs, unrolled.cotangents, tapped=unrolled.tapped),
     )
 
 
@@ -181,6 +183,27 @@ class _Unrolled:
         h = np.stack(outputs)
         tape = {"weights": weights, "caches": caches, "h": h, "x": p["x"], "shapes": shapes}
         return self.loss.value(h, self.y)[()], tape
+
+    def outputs(self, p: Point) -> dict[str, Array]:
+        """The first state over all steps, (T, B, H), by its name."""
+        return {self.state[0]: self.forward(p)[1]["h"]}
+
+    def cotangents(self, outputs: Mapping[str, Array]) -> dict[str, Array]:
+        """∂L/∂ of the first state at each step, (T, B, H), by its name."""
+        return {self.state[0]: self.loss.derivative(outputs[self.state[0]], self.y)}
+
+    def tapped(self, p: Point) -> dict[str, Array]:
+        """Every intermediate, by "name(t)", and each state as "next □(t)", over all steps that have it."""
+        seen: dict[str, list[Array]] = {}
+        nudge = _nudging(p)
+
+        def keep(name: str, t: int, value: Array) -> Array:
+            moved = nudge(name, t, value)
+            seen.setdefault(f"{name}(t)", []).append(np.array(moved))
+            return moved
+
+        self.forward(p, keep)
+        return {name: np.stack(values) for name, values in seen.items() if len(values) == len(p["x"])}
 
     def backward(self, tape: dict[str, Any]) -> dict[str, Array]:
         slope = self.loss.derivative(tape["h"], self.y)

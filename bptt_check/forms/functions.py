@@ -5,37 +5,69 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bptt_check.forms.declared import declared_loss
 from bptt_check.forms.layout import Arrangement, Layout
+from bptt_check.lstm.losses import Loss
 from bptt_check.points import Point, named, pair_of
+from bptt_check.recurrence import of_loss
 from bptt_check.subject import Subject
 
 JOINT = "(loss, {name: gradient})"
 
 
 def subject_of_functions(
-    loss: Callable[[Any], Any], gradient: Callable[[Any], Any], point: Any, *, layout: Layout | None, name: str | None
+    loss: Callable[[Any], Any],
+    gradient: Callable[[Any], Any],
+    point: Any,
+    *,
+    layout: Layout | None,
+    name: str | None,
+    loss_of: str | Loss | None = None,
+    targets: Any = None,
 ) -> Subject:
     """See :meth:`bptt_check.Subject.from_functions`."""
     arranged = Arrangement(point, layout)
+    declared = declared_loss(loss_of, targets, arranged.blocks)
+
+    def loss_at(p: Point) -> Any:
+        return called(arranged, loss, p)
+
     return Subject(
         name or named(loss),
         arranged.blocks,
-        lambda p: called(arranged, loss, p),
+        loss_at,
         lambda p: arranged.taken(called(arranged, gradient, p)),
+        recurrence=of_loss(loss_at, declared),
     )
 
 
 def subject_of_value_and_gradient(
-    function: Callable[[Any], Any], point: Any, *, layout: Layout | None, name: str | None
+    function: Callable[[Any], Any],
+    point: Any,
+    *,
+    layout: Layout | None,
+    name: str | None,
+    loss_of: str | Loss | None = None,
+    targets: Any = None,
 ) -> Subject:
     """See :meth:`bptt_check.Subject.from_value_and_gradient`."""
     arranged = Arrangement(point, layout)
     label = name or named(function)
+    declared = declared_loss(loss_of, targets, arranged.blocks)
 
     def both(p: Point) -> tuple[Any, Any]:
         return pair_of(called(arranged, function, p), label, JOINT)
 
-    return Subject(label, arranged.blocks, lambda p: both(p)[0], lambda p: arranged.taken(both(p)[1]))
+    def loss_at(p: Point) -> Any:
+        return both(p)[0]
+
+    return Subject(
+        label,
+        arranged.blocks,
+        loss_at,
+        lambda p: arranged.taken(both(p)[1]),
+        recurrence=of_loss(loss_at, declared),
+    )
 
 
 def subject_of_forward_backward(
@@ -45,11 +77,14 @@ def subject_of_forward_backward(
     *,
     layout: Layout | None,
     name: str | None,
+    loss_of: str | Loss | None = None,
+    targets: Any = None,
     **fields: Any,
 ) -> Subject:
     """See :meth:`bptt_check.Subject.from_forward_backward`."""
     arranged = Arrangement(point, layout)
     label = name or named(forward)
+    declared = declared_loss(loss_of, targets, arranged.blocks)
 
     def forward_at(p: Point) -> tuple[Any, Any]:
         return pair_of(called(arranged, forward, p), label)
@@ -57,12 +92,16 @@ def subject_of_forward_backward(
     def backward_at(cache: Any) -> Any:
         return arranged.taken(backward(cache))
 
+    def loss_at(p: Point) -> Any:
+        return forward_at(p)[0]
+
     return Subject(
         label,
         arranged.blocks,
-        lambda p: forward_at(p)[0],
+        loss_at,
         lambda p: backward_at(forward_at(p)[1]),
         pair=(forward_at, backward_at),
+        recurrence=of_loss(loss_at, declared),
         **fields,
     )
 

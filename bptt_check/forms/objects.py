@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 
 from bptt_check.errors import BpttCheckError, SubjectError, SubjectFailed
+from bptt_check.forms.declared import declared_loss
 from bptt_check.forms.layout import Arrangement, Layout
 from bptt_check.forms.nested import flatten
 from bptt_check.forms.places import Place, place_of
+from bptt_check.lstm.losses import Loss
 from bptt_check.points import Array, Point, copied, named
+from bptt_check.recurrence import of_loss
 from bptt_check.subject import Subject
 from bptt_check.watch import seeded, undisturbed
 
@@ -165,10 +168,13 @@ def subject_of_object(
     gradients: Any,
     layout: Layout | None,
     name: str | None,
+    loss_of: str | Loss | None = None,
+    targets: Any = None,
 ) -> Subject:
     """See :meth:`bptt_check.Subject.from_object`."""
     objects, precision = objects_of(make, run, parameters, layout)
     places = places_of(gradients, "gradients", settable=False)
+    declared = declared_loss(loss_of, targets, objects.arranged.blocks)
 
     def ran(p: Point) -> tuple[Any, Any]:
         obj = objects.fresh(p)
@@ -183,7 +189,17 @@ def subject_of_object(
         _, obj = ran(p)
         return objects.arranged.taken({k: place.get(obj) for k, place in places.items()})
 
-    return Subject(name or named(make), objects.arranged.blocks, lambda p: ran(p)[0], gradient_at, precision=precision)
+    def loss_at(p: Point) -> Any:
+        return ran(p)[0]
+
+    return Subject(
+        name or named(make),
+        objects.arranged.blocks,
+        loss_at,
+        gradient_at,
+        precision=precision,
+        recurrence=of_loss(loss_at, declared),
+    )
 
 
 def subject_of_update(

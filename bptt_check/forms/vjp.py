@@ -22,6 +22,7 @@ from bptt_check.forms.functions import called
 from bptt_check.forms.layout import Arrangement, Layout
 from bptt_check.forms.nested import flatten, rebuild
 from bptt_check.points import Array, Point, copied, named, pair_of
+from bptt_check.recurrence import Recurrence
 from bptt_check.subject import Subject
 from bptt_check.watch import undisturbed
 
@@ -148,11 +149,13 @@ def subject_of_vjp(
             warnings.warn(SubjectWarning("changed-cotangents", message), stacklevel=1)
         return returned
 
+    recurrence = None if weights is None else Recurrence(lambda p: run(p)[2], weights.cotangents)
     return Subject(
         label,
         arranged.blocks,
         lambda p: forward_at(p)[0],
         lambda p: backward_at(forward_at(p)[1]),
         pair=(forward_at, backward_at),
+        recurrence=recurrence,
         **fields,
     )

@@ -1,0 +1,177 @@
+"""Which part of which array is which of ours, found one part after another by what it does to the outputs.
+
+All entries but x are zero at first, and the memory cell does nothing. A part that is switched on alone changes the
+outputs in a way that our forward pass with one of *our* arrays switched on explains, or none. What is explained stays
+on, and others begin to show: g before i, i and f before their recurrent weights, those before h0. No two unknowns are
+ever on together, so that there is nothing to enumerate but one part's roles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bptt_check.lstm.variants import Variant
+from bptt_check.points import Array
+from bptt_check.recognise.axes import Frame
+from bptt_check.recognise.cuts import Piece, cuts_of, roles
+from bptt_check.recognise.record import Sources
+from bptt_check.recognise.trials import Trials, apart
+
+STEPS_SEEN = 3  # each part shows within so many steps, if at all
+Role = tuple[str, Array]  # our name, and the place of each of its entries
+Cut = tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Roles of parts so far. ``guessed``: a part that was taken for h0, or a role that was one of several."""
+
+    roles: tuple[Role, ...] = ()
+    ambiguous: bool = False
+
+    @property
+    def places(self) -> dict[str, tuple[Array, ...]]:
+        """By our name."""
+        names = dict.fromkeys(name for name, _ in self.roles)
+        return {name: tuple(places for other, places in self.roles if other == name) for name in names}
+
+
+@dataclass
+class Roles:
+    """The search for one frame and one variant.
+
+    ``always``: a mask of the entries that are on from the beginning, x and targets. ``tolerance``: how far apart two
+    computations of one number may be.
+    """
+
+    trials: Trials
+    frame: Frame
+    variant: Variant
+    constants: Mapping[str, float]
+    always: Array
+    scale: float
+    tolerance: float
+    cuts: dict[str, list[Cut]] = field(default_factory=dict)
+
+    def search(self, cuts: Mapping[str, list[Cut]]) -> Iterator[Found]:
+        """Everything that the trials leave possible, likely ones first."""
+        self.names = roles(self.variant)
+        yield from self._onwards(Found((("x", self.frame.x),)), {name: list(some) for name, some in cuts.items()})
+
+    def _onwards(self, found: Found, cuts: dict[str, list[Cut]]) -> Iterator[Found]:
+        several: list[Role] = []
+        while True:
+            passed = self._pass(found, cuts)
+            if passed is None:
+                return
+            new, cuts, several = passed
+            if not new:
+                break
+            found = replace(found, roles=(*found.roles, *new))
+        if several:  # nothing tells them apart
+            yield from self._onwards(replace(found, roles=(*found.roles, several[0]), ambiguous=True), cuts)
+            return
+        on = self._mask(found)
+        rest = [cut for some in cuts.values() for cut in some[:1]]
+        left = [piece for cut in rest for piece in cut if not on[piece.places].all()]
+        everything = self.always.copy()
+        everything[:] = True
+        if self._differs(self.trials.on(everything), self.trials.on(on)):
+            for piece in left:  # at one step, h0 and the weights that see it show only together
+                for kind, places in piece.readings:
+                    if kind == "state" and "h0" not in found.places:
+                        yield from self._onwards(replace(found, roles=(*found.roles, ("h0", places))), cuts)
+            return
+        missing = {name for names in self.names.values() for name in names} - set(found.places)
+        missing -= {"h0"} if self.variant.feedback == "s" else set()
+        could_be = any(self._possible(piece, missing) for piece in left)
+        yield replace(found, ambiguous=found.ambiguous or could_be)
+
+    def _pass(
+        self, found: Found, cuts: dict[str, list[Cut]]
+    ) -> tuple[list[Role], dict[str, list[Cut]], list[Role]] | None:
+        """Every unknown part on its own: roles found, cuts that are left, and parts with several roles."""
+        on = self._mask(found)
+        flat = self.trials.on(on)
+        base = self.trials.response(self.frame, flat, self.scale)
+        new: list[Role] = []
+        several: list[Role] = []
+        left: dict[str, list[Cut]] = {}
+        for name, some in cuts.items():
+            best: tuple[int, list[Role], list[Role]] = (-1, [], [])
+            left[name] = []
+            for cut in some:
+                tried = self._cut(cut, found, on, base)
+                if tried is None:
+                    continue
+                left[name].append(cut)
+                if len(tried[0]) + len(tried[1]) > best[0]:
+                    best = (len(tried[0]) + len(tried[1]), *tried)
+            if not left[name]:
+                return None
+            new += best[1]
+            several += best[2]
+        return new, left, several
+
+    def _cut(self, cut: Cut, found: Found, on: Array, base: Array) -> tuple[list[Role], list[Role]] | None:
+        """Roles of the parts of one cut, and what has several; ``None`` where a part does what none of ours does."""
+        new: list[Role] = []
+        several: list[Role] = []
+        for piece in cut:
+            if on[piece.places].any():
+                if on[piece.places].all():
+                    continue
+                return None
+            mask = on.copy()
+            mask[piece.places] = True
+            flat = self.trials.on(mask)
+            response = self.trials.response(self.frame, flat, self.scale)
+            if apart(response, base) <= 10 * self.tolerance:
+                continue
+            explaining = self._explaining(piece, found, flat, response)
+            if not explaining:
+                return None
+            (new if len(explaining) == 1 else several).append(explaining[0])
+        return new, several
+
+    def _possible(self, piece: Piece, names: set[str]) -> list[Role]:
+        return [(name, places) for kind, places in piece.readings for name in self.names.get(kind, ()) if name in names]
+
+    def _explaining(self, piece: Piece, found: Found, flat: Array, response: Array) -> list[Role]:
+        """The roles in which our forward pass does the same: all of them run at once, as stacked copies."""
+        taken = {name for name, _ in found.roles} - {name for name in found.places if name.startswith("b_")}
+        every = {name for names in self.names.values() for name in names}
+        possible = self._possible(piece, every - taken)
+        if not possible:
+            return []
+        sources = Sources(self.trials.subject.point, found.places, self.constants)
+        ours = sources.taken(flat, self.variant, self.frame.steps)
+        for name in {name for name, _ in possible}:
+            copies = np.stack([ours[name]] * len(possible))
+            for n, (other, places) in enumerate(possible):
+                if other == name:
+                    copies[n] += flat[places]
+            ours[name] = copies
+        first = min(self.frame.T, STEPS_SEEN)
+        predicted = self.trials.predicted(self.frame, self.variant, ours, flat, first)
+        same = apart(predicted, response[:first]) <= self.tolerance
+        return [role for role, is_same in zip(possible, same, strict=True) if is_same]
+
+    def _differs(self, a: Array, b: Array) -> bool:
+        responses = [self.trials.response(self.frame, flat, self.scale) for flat in (a, b)]
+        return bool(apart(*responses) > 10 * self.tolerance)
+
+    def _mask(self, found: Found) -> Array:
+        on = self.always.copy()
+        for _, places in found.roles:
+            on[places] = True
+        return on
+
+
+def cuts_of_point(entries: Mapping[str, Array], always: Array, frame: Frame) -> dict[str, list[Cut]]:
+    """The cuts of all arrays that are not on from the beginning."""
+    free = {name: places for name, places in entries.items() if not always[places].all()}
+    return {name: list(cuts_of(places, frame.B, frame.D, frame.H)) for name, places in free.items()}

@@ -1,0 +1,203 @@
+"""From a subject to the cell that it is: readings of its shapes, cells of the family, and what the trials say.
+
+Names are never believed; they only decide what is tried first. What is found has to compute the subject's outputs at
+its own point and at two random ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from bptt_check.errors import BpttCheckError
+from bptt_check.lstm.params import shapes, states
+from bptt_check.lstm.variants import VARIANTS, Gate, Variant
+from bptt_check.points import Array
+from bptt_check.recognise.axes import Frame, frames_of_outputs, frames_of_targets, in_order, orders, stacked
+from bptt_check.recognise.record import Recognised, Sources, targets_in_order, trace_of
+from bptt_check.recognise.roles import Roles, cuts_of_point
+from bptt_check.recognise.trials import Refused, Trials, apart, drawn
+from bptt_check.recurrence import LOSS
+from bptt_check.subject import Subject
+from bptt_check.watch import undisturbed
+
+EXACT = 1e-9  # how far two computations of one cell may be apart in float64, relative to the largest output
+SINGLE = 1e-3  # and in float32
+SINGLE_TRIALS = 1e-4  # the same where only a few arrays are on
+RANDOM_POINTS = 2
+
+
+def recognise(subject: Subject, *, rng: int | np.random.Generator = 0) -> Recognised | None:
+    """The cell of the built-in family that a subject computes, and where our arrays are in theirs.
+
+    Parameters
+    ----------
+    subject: with a :class:`~bptt_check.recurrence.Recurrence`; without one nothing can be compared.
+    rng: seed or generator of the random points.
+
+    Returns
+    -------
+    Recognised or None
+        ``None`` where no cell of the family agrees at all points, and where the forward pass cannot be run at them.
+    """
+    if subject.recurrence is None:
+        return None
+    with undisturbed():
+        try:
+            return _recognised(subject, np.random.default_rng(rng))
+        except (Refused, BpttCheckError):
+            return None
+
+
+def _recognised(subject: Subject, rng: np.random.Generator) -> Recognised | None:
+    trials = Trials(subject, drawn(subject.point, rng))
+    elsewhere = [drawn(subject.point, rng) for _ in range(RANDOM_POINTS)]
+    own = np.concatenate([array.reshape(-1).astype(float) for array in subject.point.values()])
+    points = [own, *elsewhere]
+    single = subject.precision == "float32" or any(a.dtype.itemsize <= 4 for a in subject.point.values())
+    for tolerance, in_trials in [(EXACT, EXACT), (SINGLE, SINGLE_TRIALS)][: 1 + single]:
+        for candidate in _candidates(trials, in_trials):
+            if all(_agrees(trials, candidate, flat, tolerance) for flat in points):
+                return _with_outputs(trials, candidate, points, tolerance)
+    return None
+
+
+def _candidates(trials: Trials, tolerance: float) -> Iterator[Recognised]:
+    """What the trials leave possible, cell by cell."""
+    subject, recurrence = trials.subject, trials.subject.recurrence
+    assert recurrence is not None
+    if recurrence.variant is not None:
+        yield _as_it_is(subject, recurrence.variant)
+        return
+    ends = np.cumsum([array.size for array in subject.point.values()])
+    parts = np.split(np.arange(ends[-1]), ends[:-1])
+    entries = {k: part.reshape(a.shape) for (k, a), part in zip(subject.point.items(), parts, strict=True)}
+    targets = np.zeros(ends[-1], bool)
+    if recurrence.loss is None:
+        frames = frames_of_outputs(entries, trials.run(trials.values))
+    else:
+        y = recurrence.loss.targets_at(subject.point)
+        if isinstance(recurrence.loss.targets, str):
+            targets[entries.pop(recurrence.loss.targets)] = True
+        frames = frames_of_targets(entries, y, LOSS)
+    seen = set()
+    for frame in frames:
+        key = (frame.steps, frame.x.tobytes(), frame.output, frame.order)
+        if key in seen or not _causal(trials, frame, tolerance):
+            continue
+        seen.add(key)
+        always = targets.copy()
+        always[frame.x] = True
+        cuts = cuts_of_point(entries, always, frame)
+        scale = _scale(trials, frame, always)
+        for variant, constants in product(VARIANTS, ({}, {"b_f": 1.0})):
+            if constants and variant.forget_gate is not Gate.LEARNED:
+                continue
+            search = Roles(trials, frame, variant, constants, always, scale, tolerance)
+            for found in search.search(cuts):
+                yield Recognised(
+                    variant, frame.steps, Sources(subject.point, found.places, constants), frame.output, frame.order,
+                    recurrence, scale=scale, ambiguous=found.ambiguous,
+                )  # fmt: skip
+
+
+def _as_it_is(subject: Subject, variant: Variant) -> Recognised:
+    """A built-in cell, which has our names and shapes."""
+    T, B, D = subject.point["x"].shape
+    H = subject.point["s0"].shape[-1]
+    names = ("x", *shapes(variant, D, H), *states(variant, B, H))
+    sources = Sources(subject.point, {})
+    starts = sources.starts
+    places = {
+        name: (starts[name] + np.arange(subject.point[name].size).reshape(subject.point[name].shape),) for name in names
+    }
+    assert subject.recurrence is not None
+    return Recognised(variant, (T, B, D, H), replace(sources, places=places), "h", "TBH", subject.recurrence)
+
+
+def _scale(trials: Trials, frame: Frame, always: Array) -> float:
+    """The subject's loss over the declared one where h is zero: a half, or one over the number of terms."""
+    recurrence = trials.subject.recurrence
+    assert recurrence is not None
+    if recurrence.loss is None:
+        return 1.0
+    flat = trials.on(always)
+    y = targets_in_order(recurrence, trials.point(flat), frame.order)
+    declared = float(recurrence.loss.value(np.zeros((frame.T, frame.B, frame.H)), y))
+    computed = float(trials.run(flat)[LOSS])
+    return computed / declared if declared and computed else 1.0
+
+
+def _causal(trials: Trials, frame: Frame, tolerance: float) -> bool:
+    """Whether x(t) of one sequence moves the outputs of that sequence only, and none before t."""
+    recurrence = trials.subject.recurrence
+    if recurrence is None or recurrence.loss is not None:
+        return True
+    before = trials.response(frame, trials.values)
+    for t, b in {(0, 0), (frame.T - 1, frame.B - 1), (0, frame.B - 1)}:
+        flat = trials.values.copy()
+        flat[frame.x[t, b]] *= 0.5
+        moved = np.abs(trials.response(frame, flat) - before).max(axis=-1) > tolerance
+        reached = np.zeros_like(moved)
+        reached[t if len(moved) == frame.T else 0 :, b] = True
+        if (moved & ~reached).any() or not moved.any():
+            return False
+    return True
+
+
+def _agrees(trials: Trials, candidate: Recognised, flat: Array, tolerance: float) -> bool:
+    """Whether both compute the same outputs at one point."""
+    frame = Frame(*candidate.steps, candidate.sources.places["x"][0], candidate.output, candidate.order)
+    theirs = trials.response(frame, flat, candidate.scale)
+    ours = candidate.sources.taken(flat, candidate.variant, candidate.steps)
+    predicted = trials.predicted(frame, candidate.variant, ours, flat, frame.T)
+    return bool(apart(predicted, theirs) <= tolerance)
+
+
+def _with_outputs(trials: Trials, found: Recognised, points: list[Array], tolerance: float) -> Recognised:
+    """The rest of what it computes: which output is s, and which intermediate is which of ours."""
+    recurrence, flat = found.recurrence, points[-1]
+    trace = trace_of(found.variant, found.sources.taken(flat, found.variant, found.steps))
+    taps = {}
+    for name, value in (_tapped(trials, flat) if recurrence.tapped else {}).items():
+        same = [k for k in _intermediates(found.variant) if _equal(value, trace.over_time(k), tolerance)]
+        if same:
+            taps[name] = same[0]
+    if recurrence.loss is not None:
+        return replace(found, taps=taps)
+    outputs = stacked(trials.run(flat))
+    members = {name for name in outputs if name == found.output or _in_list(name, found.output)}
+    memory, over_time = None, trace.over_time("s")
+    for name in outputs.keys() - members:
+        for order in orders(outputs[name].ndim, "TBH"):
+            array = in_order(outputs[name], order, "TBH")
+            if _equal(array, over_time if "T" in order else over_time[-1:], tolerance):
+                memory = memory or (name, order)
+    if memory:
+        members |= {name for name in outputs if name == memory[0] or _in_list(name, memory[0])}
+    unread = tuple(name for name in trials.run(flat) if name not in members)
+    return replace(found, taps=taps, final_memory=memory, unread=unread)
+
+
+def _in_list(name: str, whole: str) -> bool:
+    head, bracket, tail = whole.partition("[:]")
+    return bool(bracket) and name.startswith(f"{head}[") and name.endswith(f"]{tail}")
+
+
+def _tapped(trials: Trials, flat: Array) -> Mapping[str, Array]:
+    recurrence = trials.subject.recurrence
+    assert recurrence is not None and recurrence.tapped is not None
+    tapped: Mapping[str, Array] = trials.subject.call(recurrence.tapped, trials.point(flat), "the forward pass")
+    return tapped
+
+
+def _intermediates(variant: Variant) -> tuple[str, ...]:
+    gates = [k for k in ("i", "f", "o") if variant.gate(k) is not Gate.OPEN]
+    return ("h", "s", "g", *gates, *(f"z_{k}" for k in variant.blocks))
+
+
+def _equal(a: Array, b: Array, tolerance: float) -> bool:
+    return a.shape == b.shape and bool(apart(np.asarray(a, float), b) <= tolerance)
