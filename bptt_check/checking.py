@@ -13,6 +13,7 @@ from bptt_check import rounding
 from bptt_check.bench import Bench
 from bptt_check.compare import overall
 from bptt_check.confirm import ReferenceUnsafe
+from bptt_check.diagnose import diagnose, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.localise import first_wrong_line
 from bptt_check.looking import Looked, along_directions, entry_by_entry, later_elsewhere
@@ -124,10 +125,12 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> R
         bench = _bench(subject, seen, finite, eps, rng, "differences", why=str(unsafe))
         looked = _looked(bench, options, asked)
     blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
-    findings = [*seen.findings, *looked.findings]
+    findings, causes = [*seen.findings, *looked.findings], ()
     if any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
         line = first_wrong_line(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
         findings += [line] if line else []
+        found = diagnose(subject, gradient, lambda: references(bench, looked.comparisons))
+        causes, blocks = found.causes, located(blocks, found.where)
     if all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
         findings += later_elsewhere(bench, seen.elsewhere, seen.gradient_elsewhere)
     if subject.kink_distance is not None and subject.kink_distance < NEAR_A_KINK:
@@ -138,6 +141,7 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> R
         verdict=overall(list(blocks.values()), optional=options.optional, faulty=any(f.fault for f in findings)),
         blocks=blocks,
         findings=tuple(findings),
+        causes=causes,
         method=bench.reference.described,
         reason=bench.reference.reason + ("; the gradient is evaluated there too" if bench.plain else ""),
         evaluations=bench.bill.losses,

@@ -8,32 +8,39 @@ What agrees to rounding is called exact; what does not is never called so.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bptt_check.bench import Bench
+from bptt_check.compare import Comparison
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.faults import Fault, catalogue
 from bptt_check.lstm.forward import Trace
 from bptt_check.matching import Match, Matched, Matching
-from bptt_check.patterns import Pattern, patterns
+from bptt_check.patterns import Pattern, Place, patterns, steps_in_words, where
 from bptt_check.program import Program
 from bptt_check.recognise import Recognised, recognise
-from bptt_check.results import Cause
+from bptt_check.results import Block, Cause
 from bptt_check.subject import Array, Subject
 
 LARGE = {"T": 6, "B": 3, "D": 4, "H": 5}  # a case where two mistakes seldom give the same: all lengths differ
 SEED = 20  # of that case
+REFERENCE_ENTRIES = 512  # that are compared one by one for the sake of a pattern
 ULPS = 2.0**16  # of a block's largest entry: what a gradient may differ from the right one and still show a pattern
+Sides = tuple[dict[str, Array], Mapping[str, Array], Mapping[str, Array]]  # the gradient, the right one, the tolerance
 Reference = Callable[[], tuple[Mapping[str, Array], Mapping[str, Array]]]  # right gradients and what they may be off
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """``causes``, most telling first. ``recognised``: the cell that the subject computes, if it is one of the family."""
+    """``causes``, most telling first. ``where``: for each wrong block the entries, gate and time steps, in words.
+
+    ``recognised``: the cell that the subject computes, if it is one of the family.
+    """
 
     causes: tuple[Cause, ...] = ()
+    where: Mapping[str, str] = field(default_factory=dict)
     recognised: Recognised | None = None
 
 
@@ -49,20 +56,24 @@ def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Referen
 
     Nothing is offered for a gradient that is right.
     """
-    return _at_a_large_case(subject) or _at_its_own(subject, gradient, reference)
+    finite = {name: np.asarray(a) for name, a in gradient.items() if np.isfinite(a).all()}
+    with np.errstate(all="ignore"):
+        own = _Look(subject, finite, reference)
+        larger = None if _is_large(subject) else _enlarged(subject)
+        causes = larger.causes() if larger else ()
+        return Diagnosis(causes or own.causes(), own.where(), own.recognised)
 
 
-def _at_a_large_case(subject: Subject) -> Diagnosis | None:
-    """The diagnosis at a case where mistakes are told apart, where the subject can be made at one and is wrong there."""
-    if subject.again is None or _is_large(subject):
+def _enlarged(subject: Subject) -> _Look | None:
+    """The subject at a case where mistakes are told apart, where it can be made at one."""
+    if subject.again is None:
         return None
     try:
         larger = subject.again(**LARGE, rng=SEED)
         gradient = larger.gradient(larger.blocks)
     except (SubjectFailed, SubjectError):
         return None
-    found = _at_its_own(larger, gradient, None)
-    return found if found.causes else None
+    return _Look(larger, {name: a for name, a in gradient.items() if np.isfinite(a).all()}, None)
 
 
 def _is_large(subject: Subject) -> bool:
@@ -71,21 +82,87 @@ def _is_large(subject: Subject) -> bool:
     return len(known) == 4 and known[0] >= 5 and len(set(known[1:])) == 3 and min(known[1:]) > 1
 
 
-def _at_its_own(subject: Subject, gradient: Mapping[str, Array], reference: Reference | None) -> Diagnosis:
-    finite = {name: np.asarray(a) for name, a in gradient.items() if np.isfinite(a).all()}
-    recognised = recognise(subject)
-    if recognised is None or recognised.unread:
-        return Diagnosis(_structural(subject, finite, reference, {}), recognised)
-    known = Known(subject, recognised, finite)
-    matched = known.matched()
-    if matched.right:  # wrong in what no equation of ours describes
-        return Diagnosis(_structural(subject, finite, reference, {}), recognised)
-    exact = bool(matched.matches) and not matched.left
-    causes = _causes(known, matched)
-    if not exact:
-        causes = (*_structural(subject, finite, known.reference, known.steps), *causes)
-        causes = tuple(sorted(causes, key=lambda cause: (not cause.exact, not cause.explains)))
-    return Diagnosis(causes, recognised)
+class _Look:
+    """One subject with its gradient at one point: the causes, and the places."""
+
+    def __init__(self, subject: Subject, gradient: Mapping[str, Array], reference: Reference | None) -> None:
+        self.subject, self.gradient = subject, gradient
+        self.recognised = recognise(subject)
+        usable = self.recognised is not None and not self.recognised.unread
+        self.known = Known(subject, self.recognised, gradient) if self.recognised and usable else None
+        self.reference = self.known.reference if self.known else reference
+
+    def causes(self) -> tuple[Cause, ...]:
+        """The causes, most telling first."""
+        if self.known is None:
+            return self._structural()
+        matched = self.known.matched()
+        if matched.right:  # wrong in what no equation of ours describes, or not at this case
+            return ()
+        causes = _causes(self.known, matched)
+        if matched.matches and not matched.left:
+            return causes
+        both = (*self._structural(), *causes)
+        return tuple(sorted(both, key=lambda cause: (not cause.exact, not cause.explains)))
+
+    def where(self) -> dict[str, str]:
+        """For each wrong block, in words: time steps, rows, columns, gate."""
+        sides = self._sides()
+        if sides is None:
+            return {}
+        analytic, right, tolerance = sides
+        lengths = {k: v for k, v in self.subject.case.items() if k in "TBDH" and isinstance(v, int)}
+        steps = self.known.steps if self.known else {}
+        found = where(analytic, right, tolerance, lengths=lengths, by_step=steps)
+        counted = self._counted_wrong(steps)
+        return {place.block: said for place in found.places if (said := self._said(place, counted, sides))}
+
+    def _said(self, place: Place, counted: Mapping[str, str], sides: Sides) -> str:
+        analytic, right, tolerance = sides
+        parts = [counted.get(place.block) or place.when]
+        if place.entries:
+            parts.append(f"right but for {place.entries}")
+        if self.known and place.gate is None:
+            off = np.abs(analytic[place.block] - right[place.block]) > tolerance[place.block]
+            gates = self.known.gates(place.block, off)
+            parts.append(f"of gate {', '.join(gates)} alone" if gates else "")
+        return ", ".join(filter(None, parts))
+
+    def _counted_wrong(self, right: Mapping[str, Array]) -> dict[str, str]:
+        """For weights whose gradient the form sums up itself: at which steps what is added is wrong."""
+        if self.subject.by_step is None or not right or self.known is None:
+            return {}
+        try:
+            added = self.subject.by_step(self.subject.point)
+        except Exception:
+            return {}
+        said = {}
+        for name in set(added) & set(right):
+            a, r = np.asarray(added[name], dtype=float), right[name]
+            off = np.abs(a - r).reshape(len(r), -1).max(axis=1)
+            steps = np.flatnonzero(off > ULPS * self.known.eps * np.abs(r).max(initial=0)) + 1
+            if len(steps):
+                said[name] = f"wrong {steps_in_words([int(t) for t in steps], len(r))}"
+        return said
+
+    def _sides(self) -> Sides | None:
+        if self.reference is None:
+            return None
+        right, tolerance = self.reference()
+        common = [name for name in self.gradient if name in right]
+        return ({name: np.asarray(self.gradient[name], dtype=float) for name in common}, right, tolerance)
+
+    def _structural(self) -> tuple[Cause, ...]:
+        """What the numbers look like by themselves."""
+        sides = self._sides()
+        if sides is None:
+            return ()
+        analytic, right, tolerance = sides
+        lengths = {k: v for k, v in self.subject.case.items() if k in "TBDH" and isinstance(v, int)}
+        by_step = self.known.steps if self.known else {}
+        point = self.subject.blocks
+        found = patterns(analytic, right, tolerance, point=point, lengths=lengths, by_step=by_step)
+        return tuple(_cause_of_pattern(pattern) for pattern in found)
 
 
 class Known:
@@ -132,6 +209,22 @@ class Known:
         each = [self.recognised.theirs({k[1:]: steps[t] for k, steps in by_step.items()}) for t in range(T)]
         timed = {name for name, a in self.theirs.items() if a.shape[:1] == (T,) and name == "x"}
         return {name: np.stack([one[name] for one in each]) for name in each[0] if name not in timed}
+
+    def gates(self, name: str, off: Array) -> tuple[str, ...]:
+        """The gates whose rows or columns of a packed array are wrong, where they are not all that it holds."""
+        start = self.recognised.sources.starts.get(name)
+        if start is None:
+            return ()
+        wrong = start + np.flatnonzero(off)
+        held: dict[str, bool] = {}
+        for ours, everything in self.recognised.sources.places.items():
+            if ours[:2] not in ("W_", "b_", "p_"):
+                continue
+            for places in everything:
+                if ((places >= start) & (places < start + off.size)).any():
+                    held[ours[2]] = held.get(ours[2], False) or bool(np.isin(wrong, places).any())
+        gates = tuple(gate for gate, is_wrong in held.items() if is_wrong)
+        return gates if len(gates) < len(held) else ()
 
     def named(self, targets: tuple[str, ...]) -> tuple[str, ...]:
         """Targets of the program by the subject's own names, where it has them."""
@@ -197,25 +290,6 @@ def _cause_of(known: Known, match: Match, matched: Matched) -> Cause:
     )
 
 
-def _structural(
-    subject: Subject, gradient: Mapping[str, Array], reference: Reference | None, by_step: Mapping[str, Any]
-) -> tuple[Cause, ...]:
-    """What the numbers look like by themselves."""
-    if reference is None:
-        return ()
-    right, tolerance = reference()
-    common = [name for name in gradient if name in right]
-    found = patterns(
-        {name: gradient[name] for name in common},
-        {name: right[name] for name in common},
-        {name: tolerance[name] for name in common},
-        point=subject.blocks,
-        lengths={k: v for k, v in subject.case.items() if k in "TBDH" and isinstance(v, int)},
-        by_step=by_step,
-    )
-    return tuple(_cause_of_pattern(pattern) for pattern in found)
-
-
 def _cause_of_pattern(pattern: Pattern) -> Cause:
     named = ", ".join(pattern.blocks[:6]) + ", …" * (len(pattern.blocks) > 6)
     return Cause(
@@ -228,3 +302,26 @@ def _cause_of_pattern(pattern: Pattern) -> Cause:
         explains=pattern.blocks,
         also=pattern.also,
     )
+
+
+def located(blocks: Mapping[str, Block], places: Mapping[str, str]) -> dict[str, Block]:
+    """The blocks, each wrong one with the place where it is wrong."""
+    return {name: replace(b, where=places[name]) if name in places else b for name, b in blocks.items()}
+
+
+def references(bench: Bench, compared: Mapping[str, Comparison]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Reference derivatives by block, and what they may be off by: those that a look has found, and those that are cheap."""
+    right, tolerance = {}, {}
+    left = REFERENCE_ENTRIES
+    for name, a in bench.gradient.items():
+        known = compared.get(name)
+        if (known is None or len(known.entries) < a.size) and a.size <= left:
+            left -= a.size
+            known = bench.compared(name, np.arange(a.size))
+        if known is not None:
+            right[name], tolerance[name] = np.full((2, a.size), np.nan)
+            right[name][known.entries] = known.reference
+            rounding = ULPS * bench.eps * float(np.abs(known.reference).max(initial=0))
+            tolerance[name][known.entries] = np.maximum(known.tolerance, rounding)
+            right[name], tolerance[name] = right[name].reshape(a.shape), tolerance[name].reshape(a.shape)
+    return right, tolerance

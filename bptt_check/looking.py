@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bptt_check import directions, search
 from bptt_check.bench import KINK, Bench, Off
-from bptt_check.compare import is_timed, judge
+from bptt_check.compare import Comparison, is_timed, judge
 from bptt_check.confirm import Confirmed, confirm, relieved
 from bptt_check.results import Block, Finding, Verdict
 from bptt_check.structure import findings_of, structure
@@ -28,11 +28,15 @@ EVALUATIONS = 58  # spent on looks for the eye only up to here, so that a check 
 
 @dataclass(frozen=True)
 class Looked:
-    """What a look found: a block for each gradient, findings, and the chance that an error was missed."""
+    """What a look found: a block for each gradient, findings, and the chance that an error was missed.
+
+    ``comparisons`` are those entries that were looked at on their own.
+    """
 
     blocks: Mapping[str, Block]
     findings: tuple[Finding, ...]
     miss_probability: float
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
 
 
 def entry_by_entry(bench: Bench, resolution: float) -> Looked:
@@ -41,7 +45,7 @@ def entry_by_entry(bench: Bench, resolution: float) -> Looked:
         name: confirm(bench, bench.compared(name, np.arange(a.size)), resolution) for name, a in bench.gradient.items()
     }
     blocks = {name: _judged(bench, c, resolution) for name, c in confirmed.items()}
-    return Looked(blocks, _findings(bench, confirmed), 0.0)
+    return Looked(blocks, _findings(bench, confirmed), 0.0, {name: c.comparison for name, c in confirmed.items()})
 
 
 def along_directions(bench: Bench, resolution: float) -> Looked:
@@ -57,9 +61,10 @@ def along_directions(bench: Bench, resolution: float) -> Looked:
     if any(off.ratio > 1 for off in together) and all(block.verdict is Verdict.AGREES for block in blocks.values()):
         blocks = {name: look.block(draws=DIRECTIONS) for name, look in looks.items()}
     blocks = {name: look.sampled(blocks[name]) for name, look in looks.items()}
-    findings = _findings(bench, {name: look.confirmed for name, look in looks.items() if look.confirmed})
+    confirmed = {name: look.confirmed for name, look in looks.items() if look.confirmed}
     missed = max(directions.miss_probability(look.tolerances, resolution) for look in looks.values())
-    return Looked(blocks, findings, missed)
+    comparisons = {name: c.comparison for name, c in confirmed.items()}
+    return Looked(blocks, _findings(bench, confirmed), missed, comparisons)
 
 
 def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -> tuple[Finding, ...]:

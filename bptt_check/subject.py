@@ -60,6 +60,9 @@ class Subject:
         form can do that; each line of the backward pass can then be looked at on its own.
     behind: the equations behind each block, for the name of a line.
     recurrence: what is known of a subject that runs over time: its outputs, and the derivative of the loss by them.
+    again: again(T=, B=, D=, H=, rng=) -> the same code at another shape, where the form draws the point itself.
+    by_step: by_step(point) -> what each step adds to the gradient of each weight, as the backward pass has it, T in front
+        of the weight's shape; where the form sums over the steps.
     """
 
     name: str
@@ -77,6 +80,8 @@ class Subject:
     tapped: Callable[[Point, Tap], Any] | None = None
     behind: Mapping[str, Behind] = field(default_factory=dict)
     recurrence: Recurrence | None = None
+    again: Callable[..., Subject] | None = None
+    by_step: Callable[[Point], Mapping[str, Array]] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "point", checked_point(self.point))

@@ -119,6 +119,15 @@ def subject_of_variant(
         trace = run(p)
         return {f"{name}(t)": trace.over_time(name) for name in intermediates(cell)}
 
+    def by_step(p: Point) -> Mapping[str, Any]:
+        trace = run(p)
+        each = backward(trace, loss.derivative(trace.over_time("h"), y), by_step=True).weights_by_step
+        assert each is not None
+        return each
+
+    def again(*, T: int, B: int, D: int, H: int, rng: int | np.random.Generator) -> Subject:
+        return subject_of_variant(cell, T=T, B=B, D=D, H=H, loss=loss.name, rng=rng)
+
     recurrence = Recurrence(
         outputs=lambda p: {"h": run(p).over_time("h")},
         cotangents=lambda outputs: {"h": loss.derivative(outputs["h"], y)},
@@ -140,4 +149,6 @@ def subject_of_variant(
         tapped=lambda p, tap: forward_at(p, tap)[0],
         behind=behind_each(cell, weights),
         recurrence=recurrence,
+        again=None if targets is not None else again,
+        by_step=by_step,
     )

@@ -14,7 +14,7 @@ import numpy as np
 from bptt_check.equations import Behind
 from bptt_check.errors import SubjectError
 from bptt_check.forms.builtin import checked_shape, chosen_loss, equations_of, replace_arrays
-from bptt_check.lstm.losses import Loss
+from bptt_check.lstm.losses import LOSS_NAMES, Loss
 from bptt_check.lstm.params import signed
 from bptt_check.lstm.variants import V
 from bptt_check.recurrence import Recurrence
@@ -99,6 +99,10 @@ def subject_of_cell(
     y = loss.targets(rng, (T, B, H)).astype(np.result_type(*point.values()))
     unrolled = _Unrolled(cell, label, state, tuple(parameters), loss, y)
     interventions, distance = unrolled.probe(point)
+
+    def again(*, T: int, B: int, D: int, H: int, rng: int | np.random.Generator) -> Subject:
+        return subject_of_cell(cell, T=T, B=B, D=D, H=H, loss=loss.name, rng=rng, name=name)
+
     case = {"cell": label, "loss": loss.name, "T": T, "B": B, "D": D, "H": H}
     family, blocks = equations_of(V), (*point, *interventions)
     equations = {k: family[k.removeprefix("next ")] for k in blocks if k.removeprefix("next ") in family}
@@ -115,6 +119,8 @@ def subject_of_cell(
         tapped=lambda p, tap: unrolled.forward(p, tap)[0],
         behind=_behind(blocks, equations),
         recurrence=Recurrence(unrolled.outputs, unrolled.cotangents, tapped=unrolled.tapped),
+        again=again if loss.name in LOSS_NAMES else None,
+        by_step=lambda p: unrolled.by_step(unrolled.forward(p)[1]),
     )
 
 
@@ -205,7 +211,15 @@ class _Unrolled:
         self.forward(p, keep)
         return {name: np.stack(values) for name, values in seen.items() if len(values) == len(p["x"])}
 
-    def backward(self, tape: dict[str, Any]) -> dict[str, Array]:
+    def by_step(self, tape: dict[str, Any]) -> dict[str, Array]:
+        """What each step returns for each weight, (T, …)."""
+        added: dict[str, list[Array]] = {}
+        self.backward(tape, added)
+        T = len(tape["caches"])
+        return {k: np.stack(values[::-1]) for k, values in added.items() if len(values) == T}
+
+    def backward(self, tape: dict[str, Any], added: dict[str, list[Array]] | None = None) -> dict[str, Array]:
+        """Gradients by name; ``added`` collects what each step returns for each weight, the last step first."""
         slope = self.loss.derivative(tape["h"], self.y)
         T = len(slope)
         carried: dict[str, Array] = {k: np.zeros_like(slope[0]) for k in self.state}
@@ -225,6 +239,8 @@ class _Unrolled:
                 if value is not None:
                     self._same_shape(k, value, tape["weights"].get(k))
                     dp[k] = dp.get(k, 0) + np.array(value)
+                    if added is not None:
+                        added.setdefault(k, []).append(np.array(value))
             missing = [k for k in self.state if k not in dprev]
             if missing:
                 raise SubjectError(
