@@ -20,7 +20,7 @@ from bptt_check.looking import Looked, along_directions, entry_by_entry, later_e
 from bptt_check.points import total_size
 from bptt_check.protocol import Observations, observe
 from bptt_check.reference import choose
-from bptt_check.results import Block, Finding, Result, Verdict
+from bptt_check.results import Block, Cause, Finding, Result, Verdict
 from bptt_check.subject import Array, Subject
 from bptt_check.watch import undisturbed
 
@@ -125,7 +125,8 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> R
         bench = _bench(subject, seen, finite, eps, rng, "differences", why=str(unsafe))
         looked = _looked(bench, options, asked)
     blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
-    findings, causes = [*seen.findings, *looked.findings], ()
+    findings = [*seen.findings, *looked.findings]
+    causes: tuple[Cause, ...] = ()
     if any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
         line = first_wrong_line(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
         findings += [line] if line else []

@@ -1,8 +1,8 @@
 """From a disagreement to its probable causes: what an experienced colleague would say.
 
-Where it is known which cell a subject computes (recognise), its gradient is held against every mistake of the catalogue
-(matching). Where it is not, or where nothing matches, the numbers are asked what they look like by themselves (patterns).
-What agrees to rounding is called exact; what does not is never called so.
+Where it is known which cell a subject computes (recognise), its gradient is held against every mistake of the
+catalogue (matching). Where it is not, or where nothing matches, the numbers are asked what they look like by themselves
+(patterns). What agrees to rounding is called exact; what does not is never called so.
 """
 
 from __future__ import annotations
@@ -241,8 +241,8 @@ class Known:
 def _intermediates(recognised: Recognised, theirs: Mapping[str, Array], ends: Mapping[str, Array]) -> dict[str, Array]:
     """What was returned for intermediates, by target of the program.
 
-    A cell's ``next s(t)`` is what step t+1 handed back to s(t); so it is what the line of ds_next gave at step t+1, and what
-    it gave at step 1 is the derivative of s(0).
+    A cell's ``next s(t)`` is what step t+1 handed back to s(t); so it is what the line of ds_next gave at step t+1, and
+    what it gave at step 1 is the derivative of s(0).
     """
     T, B, _, H = recognised.steps
     found: dict[str, Array] = {}
@@ -310,7 +310,7 @@ def located(blocks: Mapping[str, Block], places: Mapping[str, str]) -> dict[str,
 
 
 def references(bench: Bench, compared: Mapping[str, Comparison]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Reference derivatives by block, and what they may be off by: those that a look has found, and those that are cheap."""
+    """Reference derivatives by block, and what they may be off by: those already found, and those that are cheap."""
     right, tolerance = {}, {}
     left = REFERENCE_ENTRIES
     for name, a in bench.gradient.items():

@@ -31,7 +31,7 @@ class Match:
     """One fault, and those that cannot be told from it here.
 
     ``explains`` are the targets that are right once it is made; ``residual`` is the largest difference in them,
-    relative to the largest entry of each. ``exact``: nothing is left unexplained, by this fault together with those before it.
+    relative to the largest entry of each. ``exact``: nothing is left unexplained by this fault and those before it.
     """
 
     faults: tuple[Fault, ...]

@@ -62,8 +62,8 @@ class Cause:
     """A probable cause of a disagreement; :mod:`bptt_check.diagnose` finds them.
 
     ``fault`` is an id of the catalogue (``bptt-check faults``) or the kind of a pattern; ``equation`` what it spoils.
-    ``exact``: made on purpose, it gives the gradient under test to rounding, wherever that is wrong. ``residual`` is what
-    is left then, relative to the largest entry of each block; of a cause that matches nothing, the share of the
+    ``exact``: made on purpose, it gives the gradient under test to rounding, wherever that is wrong. ``residual`` is
+    what is left then, relative to the largest entry of each block; of a cause that matches nothing, the share of the
     disagreement that it does not explain. ``also`` are faults that no case tried can tell from it. ``explains`` are the
     blocks that it accounts for, empty for one that is only near.
     """

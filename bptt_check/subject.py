@@ -61,8 +61,8 @@ class Subject:
     behind: the equations behind each block, for the name of a line.
     recurrence: what is known of a subject that runs over time: its outputs, and the derivative of the loss by them.
     again: again(T=, B=, D=, H=, rng=) -> the same code at another shape, where the form draws the point itself.
-    by_step: by_step(point) -> what each step adds to the gradient of each weight, as the backward pass has it, T in front
-        of the weight's shape; where the form sums over the steps.
+    by_step: by_step(point) -> what each step adds to the gradient of each weight, as the backward pass has it, T in
+        front of the weight's shape; where the form sums over the steps.
     """
 
     name: str

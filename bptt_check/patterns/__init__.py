@@ -9,5 +9,5 @@ from bptt_check.patterns.ranking import Pattern as Pattern
 from bptt_check.patterns.ranking import patterns as patterns
 from bptt_check.patterns.where import Place as Place
 from bptt_check.patterns.where import Where as Where
-from bptt_check.patterns.where import where as where
 from bptt_check.patterns.where import steps_in_words as steps_in_words
+from bptt_check.patterns.where import where as where

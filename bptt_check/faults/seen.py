@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from bptt_check.faults import ALL, LINE, Edit, Names, Way, becomes, only_where, swap_text, whole, without
+from bptt_check.faults.edits import becomes, only_where, slopes, swap_text, transposed, whole, without
+from bptt_check.faults.fault import ALL, LINE, Edit, Names, Way
 
 EACH = (LINE, ALL)
 
@@ -56,7 +57,7 @@ SEEN = (
     Way(
         "back-transposed",
         "d[hifo]_next",
-        lambda code, names: re.sub(r"(W_..)", r"\1.T", code),
+        transposed("W_.."),
         "{target} has its matrices transposed",
         "dz W, not dz Wᵀ, where z = h Wᵀ",
         EACH,
@@ -66,7 +67,7 @@ SEEN = (
         Way(
             f"back-transposed-{k}",
             "d[hifo]_next",
-            lambda code, names, k=k: re.sub(f"(W_{k}.)", r"\1.T", code),  # type: ignore[misc]
+            transposed(f"W_{k}."),
             f"{{target}} has the matrix of {k} transposed",
             "dz W, not dz Wᵀ, where z = h Wᵀ",
         )
@@ -85,7 +86,7 @@ SEEN = (
         Way(
             f"back-without-slope-of-{k}",
             _BACK,
-            only_where(swap_text(f"dz_{k} @", f"d{k} @"), lambda n, k=k: k != "g" or n.cell.input_activation == "tanh"),  # type: ignore[misc]
+            only_where(swap_text(f"dz_{k} @", f"d{k} @"), slopes(k)),
             f"{{target}} uses d{k} where dz_{k} belongs",
             "the slope of the gate is forgotten on this path",
             EACH,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from bptt_check.faults import ALL, GATE, LINE, SOURCE, Edit, Names, Way, only_where, swap_text, whole
+from bptt_check.faults.edits import only_where, other_than, swap_text, whole
+from bptt_check.faults.fault import ALL, GATE, LINE, SOURCE, Edit, Names, Way
 
 EACH = (LINE, ALL)
 EVERYWHERE = (ALL, SOURCE, GATE, LINE)
@@ -147,8 +148,8 @@ SUMS = (
         Way(
             f"sum-of-gate-{other}",
             _SUM,
-            only_where(swap_text("dz_{k}", f"dz_{other}"), lambda n, o=other: n.k != o and o in n.cell.blocks),
-            f"{{target}} uses dz_{other}",  # type: ignore[misc]
+            only_where(swap_text("dz_{k}", f"dz_{other}"), other_than(other)),
+            f"{{target}} uses dz_{other}",
             "copied from the line above",
             (LINE, GATE),
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bptt_check.faults import ALL, LINE, Way, each_own, swap_text, whole
+from bptt_check.faults.edits import each_own, swap_text, whole
+from bptt_check.faults.fault import ALL, LINE, Way
 
 EACH = (LINE, ALL)
 

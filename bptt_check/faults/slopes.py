@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bptt_check.faults import ALL, LINE, Edit, Names, Way, only_where, swap_text
+from bptt_check.faults.edits import only_where, other_than, swap_text
+from bptt_check.faults.fault import ALL, LINE, Edit, Names, Way
 
 EACH = (LINE, ALL)
 
@@ -115,8 +116,8 @@ SLOPES = (
             _GATE,
             only_where(
                 swap_text("{k}[t] * (1 - {k}[t])", f"{other}[t] * (1 - {other}[t])"),
-                lambda n, o=other: n.k != o and o in n.cell.gates,
-            ),  # type: ignore[misc]
+                other_than(other),
+            ),
             f"{{target}} has the slope of gate {other}",
             "a name taken for another",
         )

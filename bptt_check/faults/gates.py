@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bptt_check.faults import ALL, LINE, Names, Way, becomes, only_where, swap_text, whole, without
+from bptt_check.faults.edits import becomes, only_where, swap_text, whole, without
+from bptt_check.faults.fault import ALL, LINE, Names, Way
 
 EACH = (LINE, ALL)
 

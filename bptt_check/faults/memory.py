@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bptt_check.faults import Names, Way, only_where, swap_text, without
+from bptt_check.faults.edits import has, only_where, swap_text, without
+from bptt_check.faults.fault import Names, Way
 from bptt_check.lstm.variants import Gate
 
 
@@ -152,7 +153,7 @@ MEMORY = (
         Way(
             f"ds-{k}-for-o",
             "ds",
-            only_where(swap_text("o[t]", f"{k}[t]"), lambda n, k=k: k in n.cell.gates),  # type: ignore[misc]
+            only_where(swap_text("o[t]", f"{k}[t]"), has(k)),
             f"ds(t) uses {k}(t) where o(t) belongs",
             "a name taken for another",
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from bptt_check.faults import Way, only_where, swap_text, whole, without
+from bptt_check.faults.edits import has, only_where, swap_text, whole, without
+from bptt_check.faults.fault import Way
 from bptt_check.lstm.variants import Gate
 
 _FACTORS = (
@@ -40,8 +41,8 @@ CAROUSEL = (
             "ds_next",
             only_where(
                 swap_text("ds * f[t]", f"ds * {wrong}"),
-                lambda n, w=wrong: n.cell.gate(w[0]) is not Gate.OPEN if w[0] in "io" else True,
-            ),  # type: ignore[misc]
+                has(wrong[0] if wrong[0] in "io" else ""),
+            ),
             f"ds_next uses {said} where f(t) belongs",
             why,
             common="t+1" in wrong,

@@ -1,0 +1,122 @@
+"""The ways applied to the lines of a cell: every fault that it can have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from bptt_check.errors import UsageError
+from bptt_check.faults.carousel import CAROUSEL
+from bptt_check.faults.fault import ALL, GATE, LINE, SOURCE, Fault, Names, Way
+from bptt_check.faults.gates import GATES
+from bptt_check.faults.memory import MEMORY
+from bptt_check.faults.output import CARRIES, LOSS
+from bptt_check.faults.seen import ENDS, SEEN
+from bptt_check.faults.slopes import SLOPES
+from bptt_check.faults.sums import SUMS
+from bptt_check.lstm.variants import VARIANTS, Variant
+from bptt_check.program import Line, lines_of
+
+WAYS: tuple[Way, ...] = (*LOSS, *CARRIES, *MEMORY, *GATES, *SLOPES, *SUMS, *SEEN, *CAROUSEL, *ENDS)
+
+
+@cache
+def catalogue(cell: Variant) -> tuple[Fault, ...]:
+    """Every fault of a cell of the family, the common ones first."""
+    lines = lines_of(cell)
+    found: dict[tuple[tuple[str, str], ...], Fault] = {}
+    for way in WAYS:
+        for fault in _faults(way, lines, cell):
+            found.setdefault(fault.changes, fault)
+    return tuple(sorted(found.values(), key=lambda fault: not fault.common))
+
+
+def fault_named(name: str, cell: Variant | None = None) -> tuple[Fault, Variant]:
+    """The fault of that id, and the first cell that has it.
+
+    Raises
+    ------
+    UsageError
+        Where there is none; the message names those that are near.
+    """
+    from difflib import get_close_matches
+
+    known: dict[str, tuple[Fault, Variant]] = {}
+    for each in (cell,) if cell else _familiar():
+        for fault in catalogue(each):
+            known.setdefault(fault.id, (fault, each))
+    if name in known:
+        return known[name]
+    near = [key for key in known if key.startswith(f"{name}.")] or get_close_matches(name, known, n=3, cutoff=0.5)
+    hint = f"; did you mean {', '.join(near[:4])}?" if near else ""
+    raise UsageError(f"no fault is called {name!r}{hint} (bptt-check faults lists them)")
+
+
+def all_ways() -> tuple[Way, ...]:
+    """The ways themselves, in the order of the equations they spoil."""
+    return WAYS
+
+
+def _familiar() -> tuple[Variant, ...]:
+    """The cells of the family, those that most people write first."""
+    first = ("NP", "V", "post")
+    return tuple(sorted(VARIANTS, key=lambda v: first.index(v.name) if v.name in first else len(first)))
+
+
+def _faults(way: Way, lines: Iterable[Line], cell: Variant) -> Iterator[Fault]:
+    struck: list[tuple[Line, Names, str]] = []
+    for line in lines:
+        if not re.fullmatch(way.targets, line.target):
+            continue
+        names = _names(line.target, cell)
+        code = way.edit(line.code, names)
+        if code is not None and code != line.code:
+            struck.append((line, names, code))
+    for scope in way.at_once:
+        for part, label, called in _grouped(scope, struck):
+            line, names, _ = part[0]
+            yield Fault(
+                id=".".join(filter(None, (way.id, label))),
+                way=way.id,
+                equation=way.equation or line.equation,
+                says=way.says.format(target=called, k=names.k, j=_written(names.j), other=""),
+                why=way.why,
+                changes=tuple((x.target, code) for x, _, code in part),
+                right=tuple(str(x) for x, _, _ in part),
+                common=way.common and scope in (ALL, way.at_once[0]),
+            )
+
+
+def _grouped(
+    scope: str, struck: list[tuple[Line, Names, str]]
+) -> Iterator[tuple[list[tuple[Line, Names, str]], str, str]]:
+    """The lines struck at once, with the label of the group and what it is called."""
+    if scope == LINE:
+        for each in struck:
+            yield [each], each[0].target, each[0].target
+        return
+    groups: dict[str, list[tuple[Line, Names, str]]] = {}
+    for each in struck:
+        key = {SOURCE: each[1].j, GATE: each[1].k, ALL: "all"}[scope]
+        if key:
+            groups.setdefault(key, []).append(each)
+    for key, part in groups.items():
+        if len(part) < 2 or (scope in (SOURCE, GATE) and len(part) == len(struck)):
+            continue
+        called = ", ".join(x.target for x, _, _ in part)
+        if len(part) > 4:
+            called = f"each of {part[0][0].target} … {part[-1][0].target}"
+        yield part, "all" if scope == ALL else f"{'from' if scope == SOURCE else 'gate'}-{key}", called
+
+
+def _names(target: str, cell: Variant) -> Names:
+    matrix = re.fullmatch(r"dW_(.)(.)", target)
+    if matrix:
+        return Names(target, matrix[1], matrix[2], cell)
+    single = re.fullmatch(r"d(?:z_|b_|p_)?([gifo])(?:_next|0)?", target)
+    return Names(target, single[1] if single else "", "", cell)
+
+
+def _written(j: str) -> str:
+    return {"": "", "x": "x(t)"}.get(j, f"{j}(t−1)")
