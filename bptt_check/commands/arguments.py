@@ -18,6 +18,13 @@ def common(parser: argparse.ArgumentParser, **defaults: Any) -> None:
     add("quiet", "print the verdict and how to reproduce a failure, nothing else", action="store_true")
 
 
+def reports(parser: argparse.ArgumentParser) -> None:
+    """The folder of the reports, for a command that needs nothing else of :func:`common`."""
+    parser.add_argument(
+        "--reports", help="folder of the reports (default reports)", default=argparse.SUPPRESS, type=Path, metavar="DIR"
+    )
+
+
 def count(text: str) -> int:
     """A whole number of at least 1."""
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= 10**7:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bptt_check.commands import arguments
+from bptt_check.commands import arguments, keeping
 from bptt_check.commands.ending import ended, rendered, say, verdict_line
 from bptt_check.commands.progress import progress
 
@@ -25,6 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     option("--cases", type=arguments.count, metavar="N", help=f"random cases to verify (default {CASES})")
     option("--jobs", type=arguments.count, metavar="N", help="processes (default: one a core, at most 8)")
     arguments.common(parser, seed=0, reports=Path("reports"), quiet=False)
+    keeping.add(parser, save=None, keep=None, compare=None, fail_on=[])
 
 
 def run(options: argparse.Namespace) -> int:
@@ -34,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     from bptt_check.campaign.overview import builtin_overview
     from bptt_check.campaign.sweep import Sweep
 
+    kept = keeping.keeping(options)
     cases = options.cases or CASES
     work: list[Case | Sweep] = [*random_cases(cases, options.seed), Sweep()]
     bar = progress(len(work), quiet=options.quiet)
@@ -50,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
         bar.close()
     summary = rendered(outcome.journal)
     say(verdict_line(summary) if options.quiet else builtin_overview(summary))
-    return ended(summary, outcome.stopped, outcome.interrupted, outcome.journal, quiet=options.quiet)
+    code = ended(summary, outcome.stopped, outcome.interrupted, outcome.journal, quiet=options.quiet)
+    return kept.ended(summary, code, quiet=options.quiet)
 
 
 def _cores() -> int:

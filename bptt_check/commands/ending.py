@@ -30,10 +30,16 @@ def say(text: str) -> None:
 def rendered(journal: Path) -> Summary:
     """Write the reports of a journal beside it, and return what they show."""
     from bptt_check.report.files import render
+
+    render(journal)
+    return summarised(journal)
+
+
+def summarised(journal: Path | str) -> Summary:
+    """What the reports of a journal show."""
     from bptt_check.report.journal import read_journal
     from bptt_check.report.summary import summarise
 
-    render(journal)
     return summarise(read_journal(journal))
 
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bptt_check.commands import arguments
+from bptt_check.commands import arguments, keeping
 from bptt_check.commands.ending import EXIT_CODES, ended, program, rendered, say, verdict_line
 from bptt_check.commands.progress import progress
 
@@ -74,6 +74,7 @@ def add(commands: Any) -> None:
     option("--point", type=arguments.existing, metavar="FILE.npz", help="arrays that replace those drawn, by name")
     option("--case", type=arguments.existing, metavar="FILE.json", help="run the one case that this file holds")
     arguments.common(parser)
+    keeping.add(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -82,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
     from bptt_check.campaign.user import verify
 
     wanted = _wanted(options)
+    kept = keeping.keeping(options)
     bars: list[Progress] = []
 
     def on_case(done: int, planned: int) -> None:
@@ -98,7 +100,8 @@ def run(options: argparse.Namespace) -> int:
         say("\n".join([verdict_line(summary), *reproducing(verified, wanted)]))
     else:
         say(user_overview(summary, verified, wanted))
-    return ended(summary, verified.stopped, verified.interrupted, verified.journal, quiet=options.quiet)
+    code = ended(summary, verified.stopped, verified.interrupted, verified.journal, quiet=options.quiet)
+    return kept.ended(summary, code, quiet=options.quiet)
 
 
 def _wanted(options: argparse.Namespace) -> Wanted:
