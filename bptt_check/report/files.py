@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from bptt_check.errors import ReportError, UsageError
+from bptt_check.errors import UsageError
 from bptt_check.report.html import html_report
+from bptt_check.report.journal import journal_text
 from bptt_check.report.json_report import json_report
+from bptt_check.report.junit import junit_report
 from bptt_check.report.markdown import markdown_report
 from bptt_check.report.runlog import read_journal
 from bptt_check.report.summary import Summary, summarise
 from bptt_check.report.text import clean
-from bptt_check.report.write_errors import cannot_write
+from bptt_check.report.writing import write_atomically
+
+__all__ = ["FORMATS", "render", "write_as", "write_atomically"]
 
 FORMATS = ("json", "md", "html")
+ENDINGS = (".html", ".md", ".json", ".jsonl", ".xml")
 
 
 def render(journal: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -> list[Path]:
@@ -48,40 +51,37 @@ def render(journal: str | os.PathLike[str], formats: Sequence[str] = FORMATS) ->
     return targets
 
 
-def _text(summary: Summary, name: str) -> str:
-    if name == "json":
-        return json_report(summary)
-    return markdown_report(summary) if name == "md" else html_report(summary)
-
-
-def write_atomically(path: str | os.PathLike[str], text: str) -> None:
-    """Write ``text`` to ``path`` so that a reader finds the old file or the new one, never a part of either.
+def write_as(journal: str | os.PathLike[str], targets: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Read the journal and write a report to each of ``targets``, whose endings say which: see :data:`ENDINGS`.
 
     Raises
     ------
+    UsageError
+        For another ending, or a target that is the journal itself, before anything is written.
     ReportError
-        If it cannot be written; what stood there before is then still there.
+        If the journal cannot be read or a report cannot be written.
     """
-    try:
-        target = Path(os.path.realpath(path))  # a link stays a link
-        if target.exists() and not target.is_file():
-            raise ReportError(f"cannot write {clean(path)}: something that is not a file has that name")
-        _replace(target, text)
-    except ReportError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
-        raise cannot_write(path, error) from error
+    paths = [Path(target) for target in targets]
+    for path in paths:
+        if path.suffix.lower() not in ENDINGS:
+            raise UsageError(f"{clean(path)} ends in none of {', '.join(ENDINGS)}, so its format is not known")
+        if _same_file(path, Path(journal)):
+            raise UsageError(f"the report would replace the journal {clean(journal)}; choose another name")
+    log = read_journal(journal)
+    summary = summarise(log)
+    for path in paths:
+        name = path.suffix.lower().removeprefix(".")
+        write_atomically(path, journal_text(log) if name == "jsonl" else _text(summary, name))
+    return paths
 
 
-def _replace(target: Path, text: str) -> None:
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8", errors="replace", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+def _same_file(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _text(summary: Summary, name: str) -> str:
+    if name == "json":
+        return json_report(summary)
+    if name == "xml":
+        return junit_report(summary)
+    return markdown_report(summary) if name == "md" else html_report(summary)
