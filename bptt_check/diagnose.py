@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -29,7 +30,8 @@ SEED = 20  # of that case
 REFERENCE_ENTRIES = 512  # that are compared one by one for the sake of a pattern
 ULPS = 2.0**16  # of a block's largest entry: what a gradient may differ from the right one and still show a pattern
 Sides = tuple[dict[str, Array], Mapping[str, Array], Mapping[str, Array]]  # the gradient, the right one, the tolerance
-Reference = Callable[[], tuple[Mapping[str, Array], Mapping[str, Array]]]  # right gradients and what they may be off
+Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # right gradients by block, and what they may be off by
+Reference = Callable[[Subject], Right]
 
 
 @dataclass(frozen=True)
@@ -51,20 +53,20 @@ def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Referen
     ----------
     subject: whose gradient disagrees with its loss.
     gradient: what its backward pass returned at its point.
-    reference: called where no cell is recognised, or none of its mistakes matches: right derivatives by block, and what
-        they may be off by; NaN where an entry has not been compared.
+    reference: called with the subject, or with the same code at another case, where no cell is recognised: right
+        derivatives by block, and what they may be off by; NaN where an entry has not been compared.
 
     Nothing is offered for a gradient that is right.
     """
     finite = {name: np.asarray(a) for name, a in gradient.items() if np.isfinite(a).all()}
     with np.errstate(all="ignore"):
         own = _Look(subject, finite, reference)
-        larger = None if _is_large(subject) else _enlarged(subject)
+        larger = None if _is_large(subject) else _enlarged(subject, reference)
         causes = larger.causes() if larger else ()
         return Diagnosis(causes or own.causes(), own.where(), own.recognised)
 
 
-def _enlarged(subject: Subject) -> _Look | None:
+def _enlarged(subject: Subject, reference: Reference | None) -> _Look | None:
     """The subject at a case where mistakes are told apart, where it can be made at one."""
     if subject.again is None:
         return None
@@ -73,7 +75,7 @@ def _enlarged(subject: Subject) -> _Look | None:
         gradient = larger.gradient(larger.blocks)
     except (SubjectFailed, SubjectError):
         return None
-    return _Look(larger, {name: a for name, a in gradient.items() if np.isfinite(a).all()}, None)
+    return _Look(larger, {name: a for name, a in gradient.items() if np.isfinite(a).all()}, reference)
 
 
 def _is_large(subject: Subject) -> bool:
@@ -90,7 +92,7 @@ class _Look:
         self.recognised = recognise(subject)
         usable = self.recognised is not None and not self.recognised.unread
         self.known = Known(subject, self.recognised, gradient) if self.recognised and usable else None
-        self.reference = self.known.reference if self.known else reference
+        self.reference = reference
 
     def causes(self) -> tuple[Cause, ...]:
         """The causes, most telling first."""
@@ -107,7 +109,7 @@ class _Look:
 
     def where(self) -> dict[str, str]:
         """For each wrong block, in words: time steps, rows, columns, gate."""
-        sides = self._sides()
+        sides = self._sides
         if sides is None:
             return {}
         analytic, right, tolerance = sides
@@ -145,16 +147,20 @@ class _Look:
                 said[name] = f"wrong {steps_in_words([int(t) for t in steps], len(r))}"
         return said
 
+    @cached_property
     def _sides(self) -> Sides | None:
-        if self.reference is None:
+        if self.known:
+            right, tolerance = self.known.reference()
+        elif self.reference:
+            right, tolerance = self.reference(self.subject)
+        else:
             return None
-        right, tolerance = self.reference()
         common = [name for name in self.gradient if name in right]
         return ({name: np.asarray(self.gradient[name], dtype=float) for name in common}, right, tolerance)
 
     def _structural(self) -> tuple[Cause, ...]:
         """What the numbers look like by themselves."""
-        sides = self._sides()
+        sides = self._sides
         if sides is None:
             return ()
         analytic, right, tolerance = sides

@@ -81,11 +81,12 @@ class Cause:
 
     def __str__(self) -> str:
         equation = f" → {self.equation}" if self.equation else ""
+        close = f"agrees to {self.residual:.0e}" if self.residual else "agrees to the last bit"
         if self.exact:
-            return f"looks exactly like: {self.explanation}{equation} (agrees to {self.residual:.0e})"
+            return f"looks exactly like: {self.explanation}{equation} ({close})"
         if self.explains:
             named = ", ".join(self.explains[:6]) + ", …" * (len(self.explains) > 6)
-            return f"accounts for {named}: {self.explanation}{equation} (agrees to {self.residual:.0e})"
+            return f"accounts for {named}: {self.explanation}{equation} ({close})"
         return f"no known mistake matches; nearest: {self.explanation}{equation} ({self.residual:.0%} unexplained)"
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -114,6 +115,7 @@ def verify(wanted: Wanted, *, on_case: Callable[[int, int], None] = lambda done,
             with suppress(Stopped, KeyboardInterrupt):  # a search that fails leaves what was found before it
                 failing = runner.shrunk(failing, tried)
                 failing = runner.simplest(failing)
+                failing = runner.explained(failing)
                 case_file = runner.hold(failing)
         return Verified(journal.path, tuple(tried), stopped, interrupted, failing, case_file)
 
@@ -200,8 +202,11 @@ class _Runner:
                 last = one.record.findings[-1]["kind"]
                 raise Stopped(f"{lost} cases in a row were lost ({last}); {len(trials) - done} were not tried")
 
-    def one(self, trial: Trial, *, with_point: bool = False) -> Tried:
-        """Run one trial. A process that is gone afterwards is started again at the next."""
+    def one(self, trial: Trial, *, with_point: bool = False, explained: bool | None = None) -> Tried:
+        """Run one trial. A process that is gone afterwards is started again at the next.
+
+        ``explained``: whether a disagreement is traced to its causes; where not said, only the first few of a run are.
+        """
         if self.child.process.poll() is not None:
             self.child = Child()
             try:
@@ -210,7 +215,8 @@ class _Runner:
                 raise Stopped(f"the code no longer loads: {error}") from None
         lengths = trial.shape.lengths if trial.shape else None
         request = {"shape": lengths, "seed": trial.seed, "loss": trial.loss, "point": trial.point}
-        reply = self.child.ask({**request, "with_point": with_point}, limit=self.wanted.limit)
+        request |= {"with_point": with_point, "explained": explained}
+        reply = self.child.ask(request, limit=self.wanted.limit)
         if reply.lost:
             self.child.close()
             return self._lost(trial, reply)
@@ -237,7 +243,7 @@ class _Runner:
                 continue
             known.add(trial)
             left -= 1
-            one = self.one(trial)
+            one = self.one(trial, explained=False)
             same = one.verdict == failing.verdict and one.faults == failing.faults
             if same and not one.lost:
                 failing = one
@@ -253,17 +259,25 @@ class _Runner:
 
         def arrays(shape: Shape) -> Mapping[str, list[int]]:
             if shape not in known:
-                held = self.one(replace(failing.trial, shape=shape), with_point=True).held or {}
+                held = self.one(replace(failing.trial, shape=shape), with_point=True, explained=False).held or {}
                 known[shape] = {name: array["shape"] for name, array in held.items()}
             return known[shape]
 
-        return minimal(failing, arrays=arrays, run=self.one, seconds=SHRINK_SECONDS, seed=self.wanted.seed)
+        run = partial(self.one, explained=False)
+        return minimal(failing, arrays=arrays, run=run, seconds=SHRINK_SECONDS, seed=self.wanted.seed)
+
+    def explained(self, failing: Tried) -> Tried:
+        """The same case again, with its causes, where it has been found without them. Not journaled."""
+        if failing.lost or failing.record.causes or failing.verdict != Verdict.DISAGREES.value:
+            return failing
+        again = self.one(failing.trial, explained=True)
+        return failing if again.lost else again
 
     def hold(self, failing: Tried) -> Path | None:
         """Write the failing case, with all its numbers unless they are too many; not where it came from such a file."""
         if self.wanted.held or failing.lost:
             return None
-        again = self.one(failing.trial, with_point=True)
+        again = self.one(failing.trial, with_point=True, explained=False)
         if again.held is None and self.wanted.point:
             return None  # the seed alone would not make the case again
         path = self.wanted.reports / f"{self.wanted.stem}.case.json"

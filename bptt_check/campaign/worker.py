@@ -30,6 +30,7 @@ from bptt_check.report.record import record_of
 from bptt_check.results import Finding, Result, Verdict
 from bptt_check.subject import Subject
 
+EXPLAINED = 4  # disagreements of a run that are traced to their causes without being asked
 INITIAL_STATE = re.compile(r"(?:[hsc]|prev|state|cell|hidden)_?0?(?:_init)?|init\w*", re.IGNORECASE)
 
 
@@ -89,6 +90,7 @@ class _Session:
         self.target: Target | None = None
         self.arrays: dict[str, Any] = {}
         self.options: dict[str, Any] = {}
+        self.explained = 0  # disagreements traced to their causes
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         if "load" in request:
@@ -109,7 +111,10 @@ class _Session:
         try:
             subject = _alone(_ours(target.make)(shape, seed, loss, arrays))
             self._known(subject)
-            result = check(subject, rng=seed, **self.options)
+            wanted = request.get("explained")
+            causes = self.explained < EXPLAINED if wanted is None else bool(wanted)
+            result = check(self._enlargeable(target, subject, loss), rng=seed, causes=causes, **self.options)
+            self.explained += bool(result.causes)
             result = replace(result, findings=(*result.findings, *_zero_states(subject)))
         except UsageError:
             raise
@@ -121,6 +126,16 @@ class _Session:
         if request.get("with_point") and subject is not None:
             answer["held"] = encoded(subject.point)
         return answer
+
+    def _enlargeable(self, target: Target, subject: Subject, loss: str | None) -> Subject:
+        """The subject, which can be made again at a shape where its mistakes are told apart."""
+        if subject.again is not None or set(target.takes) != set("TBDH") or self.arrays:
+            return subject
+
+        def again(*, rng: int, **lengths: int) -> Subject:
+            return _alone(_ours(target.make)(lengths, rng, loss, {}))
+
+        return replace(subject, again=again)
 
     def _check_losses(self, target: Target, names: Sequence[str]) -> None:
         if names and target.kind != "cell":
@@ -154,8 +169,14 @@ def _ours(function: Callable[..., Any]) -> Callable[..., Any]:
 def _alone(subject: Subject) -> Subject:
     pair = (_ours(subject.pair[0]), _ours(subject.pair[1])) if subject.pair else None
     tapped = _ours(subject.tapped) if subject.tapped else None
+    by_step = _ours(subject.by_step) if subject.by_step else None
+    over_time = subject.recurrence
+    if over_time is not None:
+        theirs = _ours(over_time.tapped) if over_time.tapped else None
+        over_time = replace(over_time, outputs=_ours(over_time.outputs), tapped=theirs)
     loss_at, gradient_at = _ours(subject.loss_at), _ours(subject.gradient_at)
-    return replace(subject, loss_at=loss_at, gradient_at=gradient_at, pair=pair, tapped=tapped)
+    subject = replace(subject, loss_at=loss_at, gradient_at=gradient_at, pair=pair, tapped=tapped)
+    return replace(subject, by_step=by_step, recurrence=over_time)
 
 
 def _raised(error: BaseException) -> Finding:

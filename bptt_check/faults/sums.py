@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from bptt_check.faults.edits import only_where, other_than, swap_text, whole
 from bptt_check.faults.fault import ALL, GATE, LINE, SOURCE, Edit, Names, Way
@@ -240,7 +241,7 @@ SUMS = (
         "state-of-this-step",
         _FROM_STATE,
         swap_text("[t-1]", "[t]"),
-        "{target} uses {j} of step t in place of step t−1",
+        "{target} uses {j}(t) where {j}(t−1) belongs",
         "the state is overwritten by its new value before the backward pass reads it",
         EVERYWHERE,
         common=True,
@@ -344,4 +345,8 @@ SUMS = (
         EACH,
         "B5p",
     ),
+)
+
+OF_WEIGHTS = tuple(  # the same in the matrices alone, their biases being right
+    replace(way, id=f"{way.id}-of-weights", targets=_MATRIX, at_once=(ALL, GATE)) for way in SUMS if way.targets == _SUM
 )
