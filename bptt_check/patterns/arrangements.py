@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import permutations as orders
 
 import numpy as np
@@ -36,9 +37,9 @@ def with_factor(
     key: tuple[object, ...] | None = None,
 ) -> Iterator[Guess]:
     """The guess that a block is ``direction``, or a multiple of it. ``message`` has a ``{}`` for the multiple."""
-    known = [Name("", 1.0), *factors(lengths)]
+    known = [Name("", 1.0, -1), Name("−1", -1.0, -1), *factors(lengths)]
     ray = Ray(side, direction, spread=spread)
-    for found in shared([ray], lambda number: [*known, *rounded(number)]):
+    for found in shared([ray], lambda number: [*known, *(replace(n, far=9) for n in rounded(number))]):
         times = "" if found.number == 1.0 else f"{found.names[0] if found.names else f'{found.number:.6g}'} times "
         plain = found.number == 1.0
         yield Guess(

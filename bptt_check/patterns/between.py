@@ -63,19 +63,16 @@ def _held(side: Side, blocks: Sequence[Side], lengths: Mapping[str, object]) -> 
     for other in blocks:
         if other is side or not np.nan_to_num(other.r).any():
             continue
-        if other.r.shape == side.a.shape:
-            direction, spread, message = other.r, other.slack, f"is {{}}the right one of {other.name}"
-        elif other.r.ndim == 2 and other.r.T.shape == side.a.shape:
-            direction, spread = other.r.T, other.slack.T
-            message = f"is {{}}the transpose of the right one of {other.name}"
-        else:
-            continue
-        remedy = f"what belongs to {other.name} is written here"
-        turned = other.r.shape != side.a.shape
-        choices = 2.0 * len(blocks)
-        for guess in with_factor("other-block", side, message, remedy, direction, spread, choices, lengths):
-            if guess.fit().exact:
-                yield replace(guess, least=2 if guess.factor else 1), other.name, turned
+        for turned, what in ((False, ""), (True, "the transpose of ")):
+            direction, spread = (other.r.T, other.slack.T) if turned else (other.r, other.slack)
+            if direction.shape != side.a.shape or (turned and direction.ndim != 2):
+                continue
+            message = f"is {{}}{what}the right one of {other.name}"
+            remedy = f"what belongs to {other.name} is written here"
+            choices = 2.0 * len(blocks)
+            for guess in with_factor("other-block", side, message, remedy, direction, spread, choices, lengths):
+                if guess.fit().exact:
+                    yield replace(guess, least=2 if guess.factor else 1), other.name, turned
 
 
 def _circle(start: str, found: Mapping[str, tuple[str, Guess]]) -> list[str]:

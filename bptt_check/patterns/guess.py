@@ -10,6 +10,8 @@ import numpy as np
 from bptt_check.patterns.numbers import SHARP, Name
 from bptt_check.patterns.side import Array, Fit, Side
 
+WIDE = 4.0  # how many times its uncertainty a number may be off
+VAGUE = 0.01  # relative uncertainty beyond which a number is none
 SAME = 1e-12  # how near two numbers must lie to be one
 NAMED = 256.0  # about how many numbers have a name or two digits: what it costs to have chosen among them
 
@@ -63,14 +65,14 @@ class Ray:
         return np.asarray(own * max(1.0, abs(number)))
 
     def estimate(self) -> tuple[float, float]:
-        """The number that fits best, and how far rounding may have moved it; NaN and infinity where nothing tells."""
+        """The number that fits best, and how far rounding may have moved it; 1 and infinity where nothing tells."""
         with np.errstate(all="ignore"):
-            slack = self.spread_at(1.0)
+            slack = self.side.slack if self.spread is None else np.fmax(self.spread, self.side.ulps)
             u, v = self.direction / slack, (self.side.a - self.base) / slack
             told = self.side.known & np.isfinite(u) & np.isfinite(v) & (np.abs(u) > 1)
             u, v = u[told], v[told]
             if not len(u):
-                return np.nan, np.inf
+                return 1.0, np.inf
             top = float(np.abs(u).max())
             square = float(np.sum((u / top) ** 2))
             return float(np.sum(u / top * (v / top)) / square), float(1 / (top * np.sqrt(square)))
@@ -103,16 +105,17 @@ def shared(rays: Sequence[Ray], named: Callable[[float], list[Name]]) -> Iterato
         ray, number, unsure = left.pop(0)
         margin = 0.0
         names: tuple[str, ...] = ()
-        if unsure <= SHARP * abs(number):
-            near = [n for n in named(number) if abs(n.value - number) <= 4 * unsure + SHARP**3 * abs(number)]
-            fitting = [n for n in near if ray.side.fit(ray.at(n.value), ray.spread_at(n.value)).exact]
-            if fitting:
-                number = fitting[0].value
-                same = [n for n in fitting if abs(n.value - number) <= SAME * abs(number)]
-                names = tuple(n.text for n in same if n.far == same[0].far)
+        known, near = named(number), WIDE * unsure + SHARP**3 * abs(number)
+        sharp = unsure <= SHARP * abs(number)
+        tried = [n for n in known if n.far < 0 or (sharp and abs(n.value - number) <= near)]
+        fitting = [n for n in tried if ray.side.fit(ray.at(n.value), ray.spread_at(n.value)).exact]
+        if fitting:
+            number = fitting[0].value
+            same = [n for n in fitting if abs(n.value - number) <= SAME * abs(number)]
+            names = tuple(n.text for n in same if n.far == same[0].far)
         if not names:
-            margin = 4 * unsure
-            if not ray.side.fit(ray.at(number), ray.spread_at(number)).exact:
+            margin = WIDE * unsure
+            if unsure > VAGUE * abs(number) or not ray.side.fit(ray.at(number), ray.spread_at(number)).exact:
                 continue
         together = [ray]
         for other in list(left):

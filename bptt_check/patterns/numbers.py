@@ -14,7 +14,8 @@ SIGNS = ((1.0, ""), (-1.0, "−"))
 
 @dataclass(frozen=True)
 class Name:
-    """A number as a person would write it; ``far`` is how far-fetched that is. The plainest names of a number count."""
+    """A number as a person would write it; ``far`` is how far-fetched that is: of a number's
+    names, the plainest count. Below zero, the number is always tried."""
 
     text: str
     value: float

@@ -32,7 +32,7 @@ ORDER = (
     "accumulated", "spread", "absolute", "sign", "positive-part", "negative-part", "dead-zone", "weight-decay-l1",
     "parameter-product", "square", *REGIONS,
 )  # fmt: skip
-REGION_EVIDENCE = 8.0  # the same for a place alone, where no number is claimed
+PLACE_EVIDENCE = 6.5  # the same where only places are claimed, and no numbers
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _borne_out(guesses: Sequence[Guess], fits: Sequence[Fit]) -> bool:
     fitted = {guess.factor for guess in guesses if guess.numbers}
     bits -= len(fitted) * max(fit.most for fit in fits) + float(np.log2(max(guess.choices for guess in guesses)))
     enough = sum(fit.entries for fit in fits) >= max(guess.least for guess in guesses)
-    return enough and bits >= (REGION_EVIDENCE if guesses[0].kind in REGIONS else EVIDENCE)
+    return enough and bits >= (PLACE_EVIDENCE if guesses[0].kind in (*REGIONS, "dead-zone") else EVIDENCE)
 
 
 def merged(guesses: Sequence[Guess], names: Sequence[str]) -> list[Pattern]:
@@ -141,13 +141,13 @@ def merged(guesses: Sequence[Guess], names: Sequence[str]) -> list[Pattern]:
         if all(guess.side.name != other.side.name for other, _ in group):
             group.append((guess, fit))
     found = []
-    for (kind, _), group in groups.items():
+    for group in groups.values():
         told, fits = [guess for guess, _ in group], [fit for _, fit in group]
         if _borne_out(told, fits):
             residual = max(fit.residual if g.residual is None else g.residual for g, fit in group)
             first = told[0]
             of = tuple(sorted((guess.side.name for guess in told), key=names.index))
-            found.append(Pattern(kind, of, first.message, first.factor, residual, True, first.remedy, first.also))
+            found.append(Pattern(first.kind, of, first.message, first.factor, residual, True, first.remedy, first.also))
     return found
 
 

@@ -29,12 +29,12 @@ class Region:
     bits: float
 
 
-def region_of(side: Side) -> Region | None:
-    """The shape that the wrong entries have, if they have one and do not fill the block."""
+def region_of(side: Side, H: int | None = None) -> Region | None:
+    """The shape that the wrong entries have, if they have one and do not fill the block. ``H``: the size of a part."""
     wrong, known = side.wrong, side.known
     if not wrong.any() or (wrong == known).all():
         return None
-    boxes = [_box(side), *_slanted(side)]
+    boxes = [_box(side, H), *_slanted(side)]
     for region in boxes:
         if region is None:
             continue
@@ -46,10 +46,10 @@ def region_of(side: Side) -> Region | None:
     return None
 
 
-def located(wrong: Sequence[Side], lengths: Mapping[str, object]) -> Iterator[Guess]:
+def located(wrong: Sequence[Side], lengths: Mapping[str, int]) -> Iterator[Guess]:
     """Blocks that are right outside a region, with what is there if that is a multiple or nothing."""
     for side in wrong:
-        region = region_of(side)
+        region = region_of(side, lengths.get("H"))
         if region is None:
             continue
         k, inside, among = (int(np.count_nonzero(m)) for m in (side.wrong, side.known & region.mask, side.known))
@@ -82,7 +82,7 @@ def _off(side: Side) -> float:
     return norm(side.difference[side.known]) / size if size else 1.0
 
 
-def _box(side: Side) -> Region | None:
+def _box(side: Side, H: int | None) -> Region | None:
     """The smallest product of indices along each axis that holds all wrong entries."""
     wrong = side.wrong
     if not wrong.ndim:
@@ -96,11 +96,12 @@ def _box(side: Side) -> Region | None:
     index = np.ix_(*chosen)
     mask = np.zeros(wrong.shape, bool)
     mask[index] = True
-    bits = sum(_bits_of(of, wrong.shape[axis]) for axis, of in enumerate(chosen))
-    return Region(_kind(side, narrowed, chosen), sliced(chosen, wrong.shape), mask, index, bits)
+    kind = _kind(side, narrowed, chosen, H)
+    bits = 3.5 if kind == "part" else sum(_bits_of(of, wrong.shape[axis]) for axis, of in enumerate(chosen))
+    return Region(kind, sliced(chosen, wrong.shape), mask, index, bits)
 
 
-def _kind(side: Side, narrowed: list[int], chosen: list[Array]) -> str:
+def _kind(side: Side, narrowed: list[int], chosen: list[Array], H: int | None) -> str:
     shape = side.a.shape
     if len(narrowed) > 1:
         return "corner"
@@ -110,7 +111,14 @@ def _kind(side: Side, narrowed: list[int], chosen: list[Array]) -> str:
     of, n = chosen[axis], shape[axis]
     for count in PARTS:
         size = n // count
-        if size > 1 and n % count == 0 and len(of) == size and of[0] % size == 0 and of[-1] - of[0] == size - 1:
+        if (
+            size > 1
+            and size in (H, n / 4)
+            and n % count == 0
+            and len(of) == size
+            and of[0] % size == 0
+            and of[-1] - of[0] == size - 1
+        ):
             return "part"
     if len(shape) == 1:
         return "entries"
@@ -136,8 +144,11 @@ def _slice(of: Array, n: int) -> str:
 def _bits_of(of: Array, n: int) -> float:
     if len(of) == n:
         return 0.0
-    contiguous = int(of[-1]) - int(of[0]) == len(of) - 1
-    return float(np.log2(n * (n + 1) / 2)) if contiguous else chance(n, len(of)) + float(np.log2(n))
+    if len(of) == 1:
+        return float(np.log2(2 * n))
+    if int(of[-1]) - int(of[0]) > len(of) - 1:
+        return chance(n, len(of)) + float(np.log2(8 * n))
+    return float(np.log2(4 * n if of[0] == 0 or of[-1] == n - 1 else 2 * n * (n + 1)))
 
 
 def _slanted(side: Side) -> Iterator[Region]:

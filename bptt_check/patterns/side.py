@@ -12,8 +12,9 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 ULPS = 4.0  # how far a right number may be off once a mistake has been worked on it: one more operation
+REST = 0.01  # residual that no tolerance excuses: a block lost in it would be anything one likes
 BITS = 50.0  # the most that one entry can tell
-COVERED = 0.5  # share of the wrong entries that a mistake must say something about
+COVERED = 0.3  # share of the wrong entries that a mistake must say something about
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +49,14 @@ class Side:
     @cached_property
     def slack(self) -> Array:
         """The tolerance, at least a few ulps of either side, and never zero."""
-        kind = np.finfo(self.a.dtype)
         with np.errstate(all="ignore"):
-            least = ULPS * kind.eps * np.fmax(np.abs(self.a), np.abs(self.r)) + kind.tiny / kind.eps
+            least = np.fmax(self.ulps, ULPS * self.eps * np.abs(self.r))
             return np.asarray(np.fmax(self.tolerance, least))
+
+    @cached_property
+    def ulps(self) -> Array:
+        """What the last operation alone has rounded, never zero."""
+        return ULPS * self.eps * np.abs(self.a) + np.finfo(self.a.dtype).tiny / self.eps
 
     @property
     def eps(self) -> float:
@@ -79,6 +84,7 @@ class Side:
             residual = norm(off) / size if size else float(bool(off.any()))
         covered = np.count_nonzero(self.wrong & known) >= COVERED * np.count_nonzero(self.wrong)
         exact = bool(covered and told.any() and not (off[known] > slack[known]).any())
+        exact = exact and (residual <= REST or not predicted[known].any())
         return Fit(exact, float(each.sum()), float(each.max(initial=0.0)), int(told.sum()), residual)
 
 

@@ -18,12 +18,13 @@ NOT_THE_DERIVATIVE = "change gradients when the weights are updated; what is han
 
 def missing(wrong: Sequence[Side]) -> Iterator[Guess]:
     """Blocks of zeros that should not be zero, and blocks that should be."""
-    absent = [side for side in wrong if not side.a.any()]
-    for side in absent:
-        yield Guess(
-            "zero", side, "is zero throughout: a path to it is missing", _path(absent), np.zeros_like(side.a),
-            key=("all",), bits=CERTAIN,
-        )  # fmt: skip
+    for key, said, bits in (
+        ("all", "is zero throughout: a path to it is missing", CERTAIN),
+        ("rounding", "is next to nothing beside the right one: the paths that matter are missing", None),
+    ):
+        absent = [side for side in wrong if _is_zero(side) == key]
+        for side in absent:
+            yield Guess("zero", side, said, _path(absent), np.zeros_like(side.a), key=(key,), bits=bits)
     for side in wrong:
         if side.known.all() and not side.r.any():
             yield Guess(
@@ -132,7 +133,8 @@ def unsigned(wrong: Sequence[Side]) -> Iterator[Guess]:
             ("negative-part", "is the right one where that is negative, and zero elsewhere", np.fmin(r, 0 * r)),
             ("square", "is the square of the right one", square),
         ):
-            yield Guess(kind, side, message, NOT_THE_DERIVATIVE, predicted, key=(message,), choices=6, least=2)
+            least = 1 if kind == "absolute" else 2
+            yield Guess(kind, side, message, NOT_THE_DERIVATIVE, predicted, key=(message,), choices=6, least=least)
     for group in shared([Ray(side, _signs(side)) for side in wrong if side.a.any()], rounded):
         number = shown(group.number)
         message = (
@@ -165,6 +167,14 @@ def _between(low: float, high: float) -> float:
         if low < number <= high:
             return number
     return middle
+
+
+def _is_zero(side: Side) -> str:
+    """``"all"`` where every number is zero, ``"rounding"`` where none can be told from zero."""
+    if not side.a.any():
+        return "all"
+    told = side.known & np.isfinite(side.a)
+    return "rounding" if bool((np.abs(side.a) <= side.slack)[told].all()) else ""
 
 
 def _path(absent: Sequence[Side]) -> str:

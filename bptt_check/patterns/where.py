@@ -124,7 +124,7 @@ def _place(side: Side, lengths: Mapping[str, int], by_step: Mapping[str, Array])
         told = [guess for guess in counted_wrong([side], by_step) if guess.fit().exact]
         kinds = {steps_missing(guess, T) for guess in told}
         steps, summed = (kinds.pop(), True) if len(kinds) == 1 else (None, False)
-    region = region_of(side)
+    region = region_of(side, lengths.get("H"))
     entries = region.text if region and region.kind != "steps-wrong" else None
     return Place(
         block=side.name,
