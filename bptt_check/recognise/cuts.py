@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -19,16 +20,20 @@ GATES_AT_MOST = 4
 Reading = tuple[str, Array]  # what kind of array of ours, and the place of each of its entries
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Piece:
-    """A part of a user's array that is one of ours. ``readings``: the kinds of array that its shape allows."""
+    """A part of a user's array that is one of ours.
 
+    ``entries``: the places of what it consists of. ``readings``: the kinds of array that its shape allows.
+    """
+
+    entries: Array
     readings: tuple[Reading, ...]
 
-    @property
+    @cached_property
     def places(self) -> Array:
-        """The entries that it consists of."""
-        return np.unique(np.concatenate([places.reshape(-1) for _, places in self.readings]))
+        """The entries that it consists of, in rising order."""
+        return np.sort(self.entries, axis=None)
 
 
 def roles(variant: Variant) -> dict[str, tuple[str, ...]]:
@@ -51,7 +56,7 @@ def cuts_of(places: Array, B: int, D: int, H: int) -> list[tuple[Piece, ...]]:
         for pieces in zip(*(_pieces(part, B, D, H) for part in parts), strict=True):
             cut = tuple(piece for unit in pieces for piece in unit)
             cuts.setdefault(tuple(sorted(piece.places.tobytes() for piece in cut)), cut)
-    return list(cuts.values()) or [(Piece((("foreign", places),)),)]
+    return list(cuts.values()) or [(Piece(places, ()),)]
 
 
 def _packed(places: Array) -> Iterator[list[Array]]:
@@ -67,13 +72,13 @@ def _pieces(part: Array, B: int, D: int, H: int) -> Iterator[list[Piece]]:
     """The part as one piece, and then as columns side by side."""
     whole = _readings(part, B, D, H)
     if whole:
-        yield [Piece(tuple(whole))]
+        yield [Piece(part, tuple(whole))]
     if part.size % H == 0:
         width = part.size // H
         for widths in _columns(width, D, H):
             for matrix in _shaped(part, H, width):
                 columns = np.split(matrix, np.cumsum(widths)[:-1], axis=1)
-                yield [Piece(tuple(_readings(column, B, D, H))) for column in columns]
+                yield [Piece(column, tuple(_readings(column, B, D, H))) for column in columns]
 
 
 def _columns(width: int, D: int, H: int) -> Iterator[list[int]]:
@@ -98,7 +103,7 @@ def _readings(part: Array, B: int, D: int, H: int) -> list[Reading]:
         readings += [(kind, matrix) for matrix in _shaped(part, rows, columns)]
     if part.shape == (H, H) and H > 1:
         readings.append(("diagonal", np.diagonal(part)))
-    return readings
+    return list({(kind, matrix.tobytes()): (kind, matrix) for kind, matrix in readings}.values())
 
 
 def _shaped(part: Array, rows: int, columns: int) -> Iterator[Array]:

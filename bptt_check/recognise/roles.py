@@ -77,9 +77,7 @@ class Roles:
         on = self._mask(found)
         rest = [cut for some in cuts.values() for cut in some[:1]]
         left = [piece for cut in rest for piece in cut if not on[piece.places].all()]
-        everything = self.always.copy()
-        everything[:] = True
-        if self._differs(self.trials.on(everything), self.trials.on(on)):
+        if self._differs(np.ones_like(on), on):
             for piece in left:  # at one step, h0 and the weights that see it show only together
                 for kind, places in piece.readings:
                     if kind == "state" and "h0" not in found.places:
@@ -95,21 +93,22 @@ class Roles:
     ) -> tuple[list[Role], dict[str, list[Cut]], list[Role]] | None:
         """Every unknown part on its own: roles found, cuts that are left, and parts with several roles."""
         on = self._mask(found)
-        flat = self.trials.on(on)
-        base = self.trials.response(self.frame, flat, self.scale)
+        base = self.trials.response(self.frame, on, self.scale)
         new: list[Role] = []
         several: list[Role] = []
         left: dict[str, list[Cut]] = {}
         for name, some in cuts.items():
-            best: tuple[int, list[Role], list[Role]] = (-1, [], [])
+            best: tuple[int, list[Role], list[Role]] = (0, [], [])
             left[name] = []
             for cut in some:
                 tried = self._cut(cut, found, on, base)
                 if tried is None:
                     continue
-                left[name].append(cut)
                 if len(tried[0]) + len(tried[1]) > best[0]:
                     best = (len(tried[0]) + len(tried[1]), *tried)
+                    left[name].insert(0, cut)
+                else:
+                    left[name].append(cut)
             if not left[name]:
                 return None
             new += best[1]
@@ -121,17 +120,16 @@ class Roles:
         new: list[Role] = []
         several: list[Role] = []
         for piece in cut:
+            if any(known is places for _, known in found.roles for _, places in piece.readings):
+                continue
             if on[piece.places].any():
-                if on[piece.places].all():
-                    continue
                 return None
             mask = on.copy()
             mask[piece.places] = True
-            flat = self.trials.on(mask)
-            response = self.trials.response(self.frame, flat, self.scale)
+            response = self.trials.response(self.frame, mask, self.scale)
             if apart(response, base) <= 10 * self.tolerance:
                 continue
-            explaining = self._explaining(piece, found, flat, response)
+            explaining = self._explaining(piece, found, self.trials.on(mask), response)
             if not explaining:
                 return None
             (new if len(explaining) == 1 else several).append(explaining[0])
@@ -157,11 +155,11 @@ class Roles:
             ours[name] = copies
         first = min(self.frame.T, STEPS_SEEN)
         predicted = self.trials.predicted(self.frame, self.variant, ours, flat, first)
-        same = apart(predicted, response[:first]) <= self.tolerance
+        same = np.broadcast_to(apart(predicted, response[:first]) <= self.tolerance, len(possible))
         return [role for role, is_same in zip(possible, same, strict=True) if is_same]
 
     def _differs(self, a: Array, b: Array) -> bool:
-        responses = [self.trials.response(self.frame, flat, self.scale) for flat in (a, b)]
+        responses = [self.trials.response(self.frame, mask, self.scale) for mask in (a, b)]
         return bool(apart(*responses) > 10 * self.tolerance)
 
     def _mask(self, found: Found) -> Array:

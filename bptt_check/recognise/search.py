@@ -18,7 +18,7 @@ from bptt_check.lstm.variants import VARIANTS, Gate, Variant
 from bptt_check.points import Array
 from bptt_check.recognise.axes import Frame, frames_of_outputs, frames_of_targets, in_order, orders, stacked
 from bptt_check.recognise.record import Recognised, Sources, targets_in_order, trace_of
-from bptt_check.recognise.roles import Roles, cuts_of_point
+from bptt_check.recognise.roles import Cut, Roles, cuts_of_point
 from bptt_check.recognise.trials import Refused, Trials, apart, drawn
 from bptt_check.recurrence import LOSS
 from bptt_check.subject import Subject
@@ -92,6 +92,8 @@ def _candidates(trials: Trials, tolerance: float) -> Iterator[Recognised]:
         always = targets.copy()
         always[frame.x] = True
         cuts = cuts_of_point(entries, always, frame)
+        if not _could_be(trials, frame, cuts, entries, tolerance):
+            continue
         scale = _scale(trials, frame, always)
         for variant, constants in product(VARIANTS, ({}, {"b_f": 1.0})):
             if constants and variant.forget_gate is not Gate.LEARNED:
@@ -129,6 +131,23 @@ def _scale(trials: Trials, frame: Frame, always: Array) -> float:
     declared = float(recurrence.loss.value(np.zeros((frame.T, frame.B, frame.H)), y))
     computed = float(trials.run(flat)[LOSS])
     return computed / declared if declared and computed else 1.0
+
+
+def _could_be(
+    trials: Trials, frame: Frame, cuts: Mapping[str, list[Cut]], entries: Mapping[str, Array], tolerance: float
+) -> bool:
+    """Whether some array can be weights of x, and every array that matters can be cut into any of ours."""
+    kinds = {kind for some in cuts.values() for cut in some for piece in cut for kind, _ in piece.readings}
+    if "from x" not in kinds:
+        return False
+    foreign = [name for name, some in cuts.items() if not any(piece.readings for cut in some for piece in cut)]
+    before = trials.response(frame, trials.values)
+    for name in foreign:
+        flat = trials.values.copy()
+        flat[entries[name]] *= 0.5
+        if apart(trials.response(frame, flat), before) > 10 * tolerance:
+            return False
+    return True
 
 
 def _causal(trials: Trials, frame: Frame, tolerance: float) -> bool:

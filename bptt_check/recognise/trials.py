@@ -47,8 +47,15 @@ class Trials:
 
     def run(self, flat: Array) -> Mapping[str, Array]:
         """The outputs by name. Raises :class:`Refused` where the user's code raises, or computes no finite numbers."""
-        key = hashlib.blake2b(flat.tobytes()).digest()
+        return self._run(hashlib.blake2b(flat.tobytes()).digest(), flat)
+
+    def run_on(self, mask: Array) -> Mapping[str, Array]:
+        """The outputs with all entries outside the mask zero."""
+        return self._run(np.packbits(mask).tobytes(), mask)
+
+    def _run(self, key: bytes, flat_or_mask: Array) -> Mapping[str, Array]:
         if key not in self.kept:
+            flat = self.on(flat_or_mask) if flat_or_mask.dtype == bool else flat_or_mask
             recurrence = self.subject.recurrence
             assert recurrence is not None
             try:
@@ -65,9 +72,9 @@ class Trials:
         """All entries, those outside the mask zero."""
         return np.where(mask, self.values, 0.0)
 
-    def response(self, frame: Frame, flat: Array, scale: float = 1.0) -> Array:
+    def response(self, frame: Frame, flat_or_mask: Array, scale: float = 1.0) -> Array:
         """h of the subject, (T, B, H), or (1, B, H) of the last step, or its loss over ``scale``, (1, 1, 1)."""
-        outputs = self.run(flat)
+        outputs = self.run_on(flat_or_mask) if flat_or_mask.dtype == bool else self.run(flat_or_mask)
         recurrence = self.subject.recurrence
         if recurrence is not None and recurrence.loss is not None:
             return outputs[LOSS].reshape(1, 1, 1) / scale
