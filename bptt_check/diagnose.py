@@ -19,7 +19,7 @@ from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.faults import Fault, catalogue
 from bptt_check.lstm.forward import Trace
 from bptt_check.matching import Match, Matched, Matching
-from bptt_check.patterns import Pattern, Place, patterns, steps_in_words, where
+from bptt_check.patterns import REGIONS, Pattern, Place, patterns, steps_in_words, where
 from bptt_check.program import Program
 from bptt_check.recognise import Recognised, recognise
 from bptt_check.results import Block, Cause
@@ -168,7 +168,7 @@ class _Look:
         by_step = self.known.steps if self.known else {}
         point = self.subject.blocks
         found = patterns(analytic, right, tolerance, point=point, lengths=lengths, by_step=by_step)
-        return tuple(_cause_of_pattern(pattern) for pattern in found)
+        return tuple(_cause_of_pattern(pattern) for pattern in found if pattern.kind not in REGIONS)  # those are places
 
 
 class Known:

@@ -25,6 +25,19 @@ def _exchanged(a: str, b: str) -> Edit:
     return edit
 
 
+def of_sequence(which: int) -> Edit:
+    """One sequence of the batch alone."""
+    rows = "[:1]" if which == 0 else "[-1:]"
+
+    def edit(code: str, names: Names) -> str:
+        if code.endswith(".sum(axis=0)"):
+            return f"{code.removesuffix('.sum(axis=0)')}[{which}]"
+        derivative, _, seen = code.partition(".T @ ")
+        return f"{derivative}{rows}.T @ {seen}{rows}"
+
+    return edit
+
+
 SUMS = (
     Way(
         "sum-over-time-assigned",
@@ -177,21 +190,26 @@ SUMS = (
         EACH,
         common=True,
     ),
-    Way(
-        "bias-of-first-sequence",
-        "db_.",
-        swap_text(".sum(axis=0)", "[0]"),
-        "{target} takes the first sequence of the batch alone",
-        "written for one sequence",
-        EACH,
+    *(
+        Way(
+            f"sum-of-{which}-sequence",
+            _SUM,
+            of_sequence(k),
+            f"{{target}} takes the {which} sequence of the batch alone",
+            "written for one sequence, or = for += over the batch",
+            EVERYWHERE,
+            common=True,
+        )
+        for which, k in (("first", 0), ("last", -1))
     ),
     Way(
-        "matrix-of-first-sequence",
-        _MATRIX,
-        lambda code, names: re.sub(r"(dz_.)\.T @ (.*)", r"\1[:1].T @ (\2)[:1]", code),
-        "{target} takes the first sequence of the batch alone",
-        "written for one sequence",
+        "sum-assigned-throughout",
+        _SUM,
+        lambda code, names: f"(t == 1) * ({of_sequence(-1)(code, names)})",
+        "{target} holds the first step of the last sequence alone",
+        "= for +=, in a loop over sequences and one over time: what was computed last is left",
         EVERYWHERE,
+        common=True,
     ),
     Way(
         "matrix-transposed",

@@ -5,6 +5,7 @@ module here makes such guesses; a guess that the numbers bear out, to rounding a
 """
 
 from bptt_check.patterns.ranking import KINDS as KINDS
+from bptt_check.patterns.ranking import REGIONS as REGIONS
 from bptt_check.patterns.ranking import Pattern as Pattern
 from bptt_check.patterns.ranking import patterns as patterns
 from bptt_check.patterns.where import Place as Place
