@@ -149,12 +149,12 @@ class _Look:
 
     @cached_property
     def _sides(self) -> Sides | None:
-        if self.known:
-            right, tolerance = self.known.reference()
-        elif self.reference:
-            right, tolerance = self.reference(self.subject)
-        else:
+        sides: Right | None = self.known.reference() if self.known else None
+        if sides is None and self.reference is not None:
+            sides = self.reference(self.subject)
+        if sides is None:
             return None
+        right, tolerance = sides
         common = [name for name in self.gradient if name in right]
         return ({name: np.asarray(self.gradient[name], dtype=float) for name in common}, right, tolerance)
 

@@ -56,7 +56,7 @@ class Side:
     @cached_property
     def ulps(self) -> Array:
         """What the last operation alone has rounded, never zero."""
-        return ULPS * self.eps * np.abs(self.a) + np.finfo(self.a.dtype).tiny / self.eps
+        return np.asarray(ULPS * self.eps * np.abs(self.a) + np.finfo(self.a.dtype).tiny / self.eps)
 
     @property
     def eps(self) -> float:
