@@ -10,8 +10,10 @@ import numpy as np
 from bptt_check import directions, search
 from bptt_check.bench import KINK, Bench, Off
 from bptt_check.compare import is_timed, judge
-from bptt_check.confirm import Confirmed, confirm, relieved
+from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave, relieved
+from bptt_check.glance import glance
 from bptt_check.results import Block, Finding, Verdict
+from bptt_check.settle import GRAVE, settled
 from bptt_check.structure import findings_of, structure
 from bptt_check.subject import Array, Point
 
@@ -28,18 +30,29 @@ EVALUATIONS = 58  # spent on looks for the eye only up to here, so that a check 
 
 @dataclass(frozen=True)
 class Looked:
-    """What a look found: a block for each gradient, findings, and the chance that an error was missed."""
+    """What a look found: a block for each gradient, findings, and the chance that an error was missed.
+
+    ``later``: the direction along which a later gradient, elsewhere, was looked at too, if it was.
+    """
 
     blocks: Mapping[str, Block]
     findings: tuple[Finding, ...]
     miss_probability: float
+    later: Off | None = None
+
+
+def at_a_glance(bench: Bench, resolution: float, elsewhere: tuple[Point, Mapping[str, Array]]) -> Looked | None:
+    """All blocks of a small stacked subject in one call; ``None`` where that does not settle everything."""
+    seen = glance(bench, resolution, elsewhere)
+    return None if seen is None else Looked(seen[0], (), seen[1], seen[2])
 
 
 def entry_by_entry(bench: Bench, resolution: float) -> Looked:
     """Every entry of every block against its own reference: nothing is left to chance."""
-    confirmed = {
-        name: confirm(bench, bench.compared(name, np.arange(a.size)), resolution) for name, a in bench.gradient.items()
-    }
+    compared = {name: bench.compared(name, np.arange(a.size)) for name, a in bench.gradient.items()}
+    grave = {name: disputed_direction(bench, c) for name, c in compared.items() if is_grave(bench, c)}
+    borne_out = settled(bench, grave)
+    confirmed = {name: confirm(bench, c, resolution, borne_out=name in borne_out) for name, c in compared.items()}
     blocks = {name: _judged(bench, c, resolution) for name, c in confirmed.items()}
     return Looked(blocks, _findings(bench, confirmed), 0.0)
 
@@ -53,12 +66,19 @@ def along_directions(bench: Bench, resolution: float) -> Looked:
     together = [bench.along(_drawn(bench, divisor, tuple(bench.gradient))) for _ in range(rounds)]
     tolerances = tuple(off.tolerance for off in together)
     looks = {name: _Block(bench, name, divisor[name], resolution, tolerances) for name in bench.gradient}
+    for look in looks.values():
+        look.look()
+    borne_out = settled(bench, {name: look.worst_along() for name, look in looks.items() if look.is_grave()})
+    for name in borne_out:
+        looks[name].borne_out = True
     blocks = {name: look.block() for name, look in looks.items()}
     if any(off.ratio > 1 for off in together) and all(block.verdict is Verdict.AGREES for block in blocks.values()):
-        blocks = {name: look.block(draws=DIRECTIONS) for name, look in looks.items()}
+        for look in looks.values():
+            look.look(draws=DIRECTIONS)
+        blocks = {name: look.block() for name, look in looks.items()}
     blocks = {name: look.sampled(blocks[name]) for name, look in looks.items()}
     findings = _findings(bench, {name: look.confirmed for name, look in looks.items() if look.confirmed})
-    missed = max(directions.miss_probability(look.tolerances, resolution) for look in looks.values())
+    missed = max(float(directions.miss_probability(look.tolerances, resolution)) for look in looks.values())
     return Looked(blocks, findings, missed)
 
 
@@ -73,7 +93,11 @@ def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -
     there = replace(bench, point={**bench.point, **point}, gradient=finite)
     there = replace(there, reference=bench.reference.at(there.point))
     divisor = directions.divisors(finite, bench.levels(), bench.rounding.sensitivity)
-    off = there.along(_drawn(there, divisor, tuple(finite)))
+    return stale(there.along(_drawn(there, divisor, tuple(finite))))
+
+
+def stale(off: Off) -> tuple[Finding, ...]:
+    """What it means that a gradient asked for later is off by that much at a second point; nothing if it is not."""
     if np.isfinite(off.discrepancy) and abs(off.discrepancy) > max(ELSEWHERE * off.tolerance, off.blunt, STALE):
         message = (
             "agrees at the point, but not at one nearby that is asked for later: something is kept from the first call"
@@ -92,20 +116,38 @@ class _Block:
     resolution: float
     tolerances: tuple[float, ...]
     confirmed: Confirmed | None = None
+    worst: Off | None = None
+    along_worst: Array | None = None
+    borne_out: bool = False
 
-    def block(self, draws: int = 1) -> Block:
-        """The verdict from directions where they agree and see finely enough, from entries elsewhere."""
-        worst: Off | None = None
+    def look(self, draws: int = 1) -> None:
+        """Directions of its own: one, and more while they agree and see too bluntly, or until ``draws`` are drawn."""
+        self.worst = None
         for drawn in range(MOST_DIRECTIONS):
             v = _drawn(self.bench, {self.name: self.divisor}, (self.name,))
             off = self.bench.along(v, refine=drawn > 0 and not self.bench.reference.exact)
             self.tolerances += (off.tolerance,)
-            worst = off if worst is None or off.ratio > worst.ratio else worst
+            if self.worst is None or off.ratio > self.worst.ratio:
+                self.worst, self.along_worst = off, v[self.name]
             fine = directions.smallest_seen(self.tolerances) <= self.resolution
-            if worst.ratio > 1 or (fine and drawn + 1 >= draws) or self._is_small():
+            if self.worst.ratio > 1 or (fine and drawn + 1 >= draws) or self._is_small():
                 break
             if not self.bench.reference.exact and self.bench.bill.losses > ESCALATION:
                 break
+
+    def is_grave(self) -> bool:
+        """Whether the worst direction is off by more than rounding of any kind could do."""
+        worst = self.worst
+        return worst is not None and worst.ratio > 1 and abs(worst.discrepancy) > GRAVE * worst.blunt
+
+    def worst_along(self) -> tuple[Array, float]:
+        """The direction that is off most, and the gap between the reference along it and the prediction."""
+        assert self.worst is not None and self.along_worst is not None
+        return self.along_worst, self.worst.discrepancy
+
+    def block(self) -> Block:
+        """The verdict from directions where they agree and see finely enough, from entries elsewhere."""
+        worst = self.worst
         assert worst is not None
         along = self._along(worst)
         if along.verdict is Verdict.AGREES and worst.ratio <= 1:
@@ -119,7 +161,7 @@ class _Block:
         return self.divisor.size <= (ENTRIES if exact else DIFFERENCE_ENTRIES)
 
     def _along(self, off: Off) -> Block:
-        seen = directions.smallest_seen(self.tolerances)
+        seen = float(directions.smallest_seen(self.tolerances))
         return Block(
             name=self.name,
             verdict=Verdict.AGREES if seen <= self.resolution else Verdict.INCONCLUSIVE,
@@ -150,7 +192,9 @@ class _Block:
 
     def _judged(self, entries: Iterable[int]) -> Block:
         bench = self.bench
-        self.confirmed = confirm(bench, bench.compared(self.name, np.array(list(entries))), self.resolution)
+        self.confirmed = confirm(
+            bench, bench.compared(self.name, np.array(list(entries))), self.resolution, borne_out=self.borne_out
+        )
         return _judged(bench, self.confirmed, self.resolution)
 
     def _searched(self, along: Block, off: Off) -> Block:
