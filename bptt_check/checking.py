@@ -234,14 +234,14 @@ def _bench(
 
 
 def _looked(bench: Bench, seen: Observations, options: _Options, asked: float) -> Looked:
-    n = total_size(bench.gradient.values())
+    n, elsewhere = total_size(bench.gradient.values()), (seen.elsewhere, seen.gradient_elsewhere)
     limit = STACKED_ENTRIES if bench.subject.stacked else SINGLE_ENTRIES
     limit = limit if bench.reference.exact else max(limit, DIFFERENCE_ENTRIES)
     if options.entries == "all" or (options.entries == "auto" and n <= limit):
         glanced = options.entries == "auto" and bench.subject.stacked
-        first = at_a_glance(bench, asked, (seen.elsewhere, seen.gradient_elsewhere)) if glanced else None
+        first = at_a_glance(bench, asked, elsewhere) if glanced else None
         return first or entry_by_entry(bench, asked)
-    return along_directions(bench, asked)
+    return along_directions(bench, asked, elsewhere)
 
 
 def _nothing_compared(subject: Subject, seen: Observations) -> Result:

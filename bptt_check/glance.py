@@ -1,78 +1,84 @@
-"""A small subject whose loss carries leading axes, looked at along many directions in one call of it.
+"""The first look at a small subject: all its directions laid end to end, and evaluated in one call where it can be.
 
-Where all is right this says as much as one entry after the other, at a tenth of the cost: what tests are made of. It
-decides only that; where anything is off, or seen too bluntly, every entry is looked at on its own.
+For a subject of up to a few thousand entries what a look costs is not arithmetic but the number of operations. Here the
+directions are the rows of one matrix over all entries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from bptt_check.bench import Bench, Off
 from bptt_check.compare import ROUNDING_SAFETY
 from bptt_check.differences.estimate import drive
-from bptt_check.directions import flat_divisors, miss_probability, smallest_seen
+from bptt_check.directions import flat_divisors, smallest_seen
 from bptt_check.flat import Flat, shapes_of
-from bptt_check.results import Block, Verdict
+from bptt_check.points import total_size
 from bptt_check.subject import Array, Point
 
-TOGETHER = 3  # directions over all blocks; each block has one more of its own
+MATRIX = 2**18  # entries of all directions together, up to which they are laid end to end
 Elsewhere = tuple[Point, Mapping[str, Array]]
 
 
-def glance(
-    bench: Bench, resolution: float, elsewhere: Elsewhere | None = None
-) -> tuple[dict[str, Block], float, Off | None] | None:
-    """A block for each gradient, all of them AGREES; the chance that an error was missed; what was seen elsewhere.
+@dataclass(frozen=True)
+class Glance:
+    """What was seen: along each direction over all blocks, along one of each block, and along one elsewhere.
 
-    ``elsewhere`` is a second point, and the gradient there: one direction more looks at that, and is judged by the
-    caller. ``None`` where agreement cannot be said: where a direction disagrees, a block is seen less finely than
-    ``resolution``, or the reference is not a complex step.
+    ``directions`` and ``divisors`` by block: the block's own direction, and what its entries were divided by. ``seen``
+    is the smallest relative error of one entry that those over all blocks and its own would have shown.
     """
-    if not bench.reference.exact or bench.broken:
+
+    together: tuple[Off, ...]
+    own: Mapping[str, Off]
+    directions: Mapping[str, Array]
+    divisors: Mapping[str, Array]
+    seen: Mapping[str, float]
+    elsewhere: Off | None
+
+
+def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None) -> Glance | None:
+    """Look along ``rounds`` directions over all blocks and one of each.
+
+    ``elsewhere`` is a second point, and the gradient there: one direction more looks at that. ``None`` where
+    the subject is too large to be laid end to end, or the reference is not a complex step.
+    """
+    if not bench.reference.exact or total_size(bench.gradient.values()) * len(bench.gradient) > MATRIX:
         return None
     flat = Flat(shapes_of(bench.gradient))
     gradient, level = flat.join(bench.gradient), flat.join(bench.rounding.level)
+    scale = np.array([bench.rounding.sensitivity[name] or 1.0 for name in flat.shapes])
+    divisor = flat_divisors(flat, gradient, level, scale)
     there = _there(flat, bench, elsewhere)
-    rows = _rows(bench, flat, gradient if there is None else np.stack([gradient, there[1]]), level)
-    slopes = _slopes(bench, flat, rows, None if there is None else there[0])
-    weighed = rows * gradient.astype(float)
-    noise = np.sqrt((rows * rows) @ (level * level)) + bench.rounding.eps * np.sqrt((weighed * weighed).sum(axis=1))
-    tolerance = bench.both * ROUNDING_SAFETY * noise
-    off = (slopes - rows @ gradient).astype(float)
-    later = None
+    count, size, more = len(flat.shapes), len(divisor), int(there is not None)
+    drawn = bench.rng.standard_normal((rounds + 1 + more, size))
+    rows = np.zeros((rounds + count + more, size))
+    rows[:rounds] = drawn[:rounds] / divisor
+    rows[rounds + flat.owner, np.arange(size)] = drawn[rounds] / divisor
     if there is not None:
+        rows[-1] = drawn[-1] / flat_divisors(flat, there[1], level, scale)
+    slopes = _slopes(bench, flat, rows, None if there is None else there[0])
+    offs = _offs(bench, flat, rows, slopes, gradient, level)
+    last = None if there is None else offs.pop()
+    if there is not None and last is not None:
         at = float(slopes[-1] - rows[-1] @ there[1])
-        blunt = np.array([bench.blunt(name) for name in flat.shapes])[flat.owner]
-        later = Off(at, float(tolerance[-1]), float(np.sqrt(((blunt * rows[-1]) ** 2).sum())), at)
-        slopes, rows, tolerance, off = slopes[:-1], rows[:-1], tolerance[:-1], off[:-1]
-    if not (np.abs(off) <= tolerance).all():
-        return None
-    count = len(flat.shapes)
-    tolerances = np.column_stack([tolerance[TOGETHER:], np.broadcast_to(tolerance[:TOGETHER], (count, TOGETHER))])
-    seen = smallest_seen(tolerances)
-    if (seen > resolution).any():
-        return None
-    handed = off if bench.plain is None else (slopes - rows @ flat.join(bench.plain.gradient)).astype(float)
-    with np.errstate(invalid="ignore"):
-        ratio = np.where(off != 0, np.abs(off) / tolerance, 0.0)
-    figures = zip(np.abs(handed[TOGETHER:]).tolist(), ratio[TOGETHER:].tolist(), seen.tolist(), strict=True)
-    blocks = {
-        name: Block(
-            name=name,
-            verdict=Verdict.AGREES,
-            shape=shape,
-            equation=bench.subject.equations.get(name),
-            compared=bench.gradient[name].size,
-            max_relative_error=error,
-            tolerance_ratio=share,
-            resolution=sharpest,
-        )
-        for (name, shape), (error, share, sharpest) in zip(flat.shapes.items(), figures, strict=True)
+        last = Off(at, last.tolerance, last.blunt, at)
+    own = offs[rounds : rounds + count]
+    shared = [off.tolerance for off in offs[:rounds]]
+    seen = smallest_seen(np.array([[off.tolerance, *shared] for off in own])).tolist()
+    pieces = {
+        name: rows[rounds + k, bounds] for k, (name, bounds) in enumerate(zip(flat.shapes, flat.bounds, strict=True))
     }
-    return blocks, float(np.max(miss_probability(tolerances, resolution))), later
+    return Glance(
+        together=tuple(offs[:rounds]),
+        own=dict(zip(flat.shapes, own, strict=True)),
+        directions={name: v.reshape(flat.shapes[name]) for name, v in pieces.items()},
+        divisors=flat.split(divisor),
+        seen=dict(zip(flat.shapes, seen, strict=True)),
+        elsewhere=last,
+    )
 
 
 def _there(flat: Flat, bench: Bench, elsewhere: Elsewhere | None) -> tuple[Array, Array] | None:
@@ -83,19 +89,16 @@ def _there(flat: Flat, bench: Bench, elsewhere: Elsewhere | None) -> tuple[Array
     return (flat.join({**bench.point, **elsewhere[0]}), gradient) if np.isfinite(gradient).all() else None
 
 
-def _rows(bench: Bench, flat: Flat, gradients: Array, level: Array) -> Array:
-    """The directions: some over all blocks, then one of each block, then one for the second point, if there is one."""
-    scale = np.array([bench.rounding.sensitivity[name] or 1.0 for name in flat.shapes])
-    here, *there = gradients if gradients.ndim == 2 else [gradients]
-    divisor = flat_divisors(flat, here, level, scale)
-    count, size = len(flat.shapes), len(divisor)
-    rows = np.zeros((TOGETHER + count + len(there), size))
-    drawn = bench.rng.standard_normal((TOGETHER + 1 + len(there), size))
-    rows[:TOGETHER] = drawn[:TOGETHER] / divisor
-    rows[TOGETHER + flat.owner, np.arange(size)] = drawn[TOGETHER] / divisor
-    for gradient in there:
-        rows[-1] = drawn[-1] / flat_divisors(flat, gradient, level, scale)
-    return rows
+def _offs(bench: Bench, flat: Flat, rows: Array, slopes: Array, gradient: Array, level: Array) -> list[Off]:
+    """How far the gradient's prediction is off along each row: :meth:`bptt_check.bench.Bench.along`, all at once."""
+    weighed, squares = rows * gradient.astype(float), rows * rows
+    noise = np.sqrt(squares @ (level * level)) + bench.rounding.eps * np.sqrt((weighed * weighed).sum(axis=1))
+    tolerance = bench.both * ROUNDING_SAFETY * noise
+    blunt = np.array([bench.blunt(name) for name in flat.shapes])[flat.owner]
+    off = (slopes - rows @ gradient).astype(float)
+    own = off if bench.plain is None else (slopes - rows @ flat.join(bench.plain.gradient)).astype(float)
+    columns = (off, tolerance, np.sqrt(squares @ (blunt * blunt)), own)
+    return [Off(*figures) for figures in zip(*(column.tolist() for column in columns), strict=True)]
 
 
 def _slopes(bench: Bench, flat: Flat, rows: Array, there: Array | None) -> Array:
@@ -103,20 +106,27 @@ def _slopes(bench: Bench, flat: Flat, rows: Array, there: Array | None) -> Array
     here = bench.reference.point
     point = flat.join(here)
     extent = np.sqrt(flat.total(flat.join(bench.point).astype(float) ** 2) / flat.sizes)
-    sizes = np.sqrt(flat.total(rows * rows) / flat.sizes) / np.where(extent > 0, extent, 1.0)
-    norm = sizes.max(axis=1)
+    with np.errstate(invalid="ignore"):
+        sizes = np.sqrt(flat.total(rows * rows) / flat.sizes) / np.where(extent > 0, extent, 1.0)
+    norm = np.fmax.reduce(sizes, axis=1)
     unit = (rows / norm[:, None]).astype(point.dtype)
     others = {name: array for name, array in here.items() if name not in flat.shapes}
 
+    def moved(step: Array, which: slice) -> Array:
+        copies = np.empty(unit[which].shape, step.dtype)
+        copies.real, copies.imag = point, step.imag * unit[which]
+        if there is not None and which.stop in (None, len(unit)):
+            copies[-1].real = there
+        return copies
+
     def evaluate(offsets: Array) -> Array:
         (step,) = offsets
-        moved = np.empty(unit.shape, step.dtype)
-        moved.real, moved.imag = point, step.imag[:, None] * unit
-        if there is not None:
-            moved[-1].real = there
-        copies = flat.split(moved)
-        copies |= {name: np.repeat(array[None].astype(step.dtype), len(step), 0) for name, array in others.items()}
-        return np.asarray(bench.loss(copies))[None]
+        still = {name: array.astype(step.dtype) for name, array in others.items()}
+        if bench.subject.stacked:
+            still = {name: np.repeat(array[None], len(step), 0) for name, array in still.items()}
+            return np.asarray(bench.loss({**flat.split(moved(step[:, None], slice(None))), **still}))[None]
+        rows_of_it = (flat.split(moved(step[k : k + 1, None], slice(k, k + 1))[0]) for k in range(len(step)))
+        return np.array([[np.asarray(bench.loss({**row, **still}))[()] for row in rows_of_it]])
 
     plan = bench.reference.method.plan(np.ones(len(rows), point.dtype), bench.reference.noise)
     return np.asarray(drive(plan, evaluate).value * norm)
