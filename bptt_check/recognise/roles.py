@@ -120,9 +120,10 @@ class Roles:
         new: list[Role] = []
         several: list[Role] = []
         for piece in cut:
-            if any(known is places for _, known in found.roles for _, places in piece.readings):
+            known = on[piece.places]
+            if known.all() or any(places is part for _, places in found.roles for _, part in piece.readings):
                 continue
-            if on[piece.places].any():
+            if known.any():
                 return None
             mask = on.copy()
             mask[piece.places] = True
