@@ -313,8 +313,8 @@ def _(case: Case) -> Planted:
 # Other places
 
 simple("transposed", "the transpose of the right one", lambda m: m.T, names=("W_fh",), H=2)
-simple("reshaped", "reshaped", lambda m: m.T.reshape(m.shape), names=("V",), whole=True)
-simple("reshaped", "reshaped", lambda m: m.reshape(m.shape[::-1]).T, names=("V",), name="reshaped: back", whole=True)
+simple("reshaped", "", lambda m: m.T.reshape(m.shape), names=("V",), whole=True)
+simple("reshaped", "", lambda m: m.reshape(m.shape[::-1]).T, names=("V",), name="reshaped: back", whole=True)
 simple("reversed", "reversed in time", lambda m: m[::-1], names=("x",), T=2, B=2, D=2)
 simple("rolled", "1 step later in time", lambda m: np.roll(m, 1, 0), names=("x",), T=3, B=2, D=2)
 simple("rolled", "1 place earlier along axis 0", lambda m: np.roll(m, -1, 0), names=("V",))

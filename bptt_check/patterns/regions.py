@@ -152,9 +152,9 @@ def _bits_of(of: Array, n: int) -> float:
 
 
 def _slanted(side: Side) -> Iterator[Region]:
-    """Diagonals and triangles of a matrix."""
+    """Diagonals and triangles of a square matrix."""
     shape = side.a.shape
-    if len(shape) != 2 or min(shape) < 2:
+    if len(shape) != 2 or shape[0] != shape[1] or shape[0] < 2:
         return
     row, column = np.indices(shape)
     slants: tuple[tuple[str, str, Any], ...] = (
@@ -166,4 +166,4 @@ def _slanted(side: Side) -> Iterator[Region]:
         ("triangle", "its diagonal and the entries below it", row >= column),
     )
     for kind, text, mask in slants:
-        yield Region(kind, text, mask, mask, 3.0)
+        yield Region(kind, text, mask, mask, 5.0 if kind == "triangle" else 3.0)

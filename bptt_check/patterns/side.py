@@ -11,6 +11,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+TELLING = 32  # entries looked at first
 ULPS = 4.0  # how far a right number may be off once a mistake has been worked on it: one more operation
 REST = 0.01  # residual that no tolerance excuses: a block lost in it would be anything one likes
 BITS = 50.0  # the most that one entry can tell
@@ -56,7 +57,7 @@ class Side:
     @cached_property
     def ulps(self) -> Array:
         """What the last operation alone has rounded, never zero."""
-        return ULPS * self.eps * np.abs(self.a) + np.finfo(self.a.dtype).tiny / self.eps
+        return np.asarray(ULPS * self.eps * np.abs(self.a) + np.finfo(self.a.dtype).tiny / self.eps)
 
     @property
     def eps(self) -> float:
@@ -67,12 +68,28 @@ class Side:
         """The same for some entries."""
         return Side(self.name, self.a[index], self.r[index], self.tolerance[index])
 
+    @cached_property
+    def telling(self) -> tuple[Array, ...]:
+        """The entries that are off by most in units of their tolerance: whatever explains the block explains them."""
+        with np.errstate(all="ignore"):
+            ratio = np.where(self.wrong, np.nan_to_num(self.difference / self.slack), -1.0).reshape(-1)
+        few = np.argpartition(-ratio, min(TELLING, ratio.size - 1))[:TELLING]
+        return np.unravel_index(few[ratio[few] > 0], self.a.shape)
+
     def fit(self, predicted: Array, spread: Array | None = None) -> Fit:
         """How well the block is what a mistake would have made of it.
 
         ``predicted`` is NaN where the mistake says nothing; ``spread`` is what rounding does to the prediction, where
         that is more than the tolerance.
         """
+        if self.a.ndim and len(self.telling[0]):
+            few = self.part(self.telling)
+            first = few._fit(predicted[self.telling], None if spread is None else spread[self.telling])
+            if first.off:
+                return first
+        return self._fit(predicted, spread)
+
+    def _fit(self, predicted: Array, spread: Array | None) -> Fit:
         with np.errstate(all="ignore"):
             slack = self.slack if spread is None else np.fmax(self.slack, spread)
             slack = np.fmax(slack, ULPS * self.eps * np.abs(predicted))
@@ -83,9 +100,12 @@ class Side:
             size = norm(self.a[known])
             residual = norm(off) / size if size else float(bool(off.any()))
         covered = np.count_nonzero(self.wrong & known) >= COVERED * np.count_nonzero(self.wrong)
-        exact = bool(covered and told.any() and not (off[known] > slack[known]).any())
+        contradicted = bool((off[known] > slack[known]).any())
+        exact = bool(covered and told.any() and not contradicted)
         exact = exact and (residual <= REST or not predicted[known].any())
-        return Fit(exact, float(each.sum()), float(each.max(initial=0.0)), int(told.sum()), residual)
+        return Fit(
+            exact, float(each.sum()), float(each.max(initial=0.0)), int(told.sum()), residual, contradicted
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,7 +114,8 @@ class Fit:
 
     ``exact``: to rounding, in every entry. ``bits``: how unlikely that is by chance, from the size of the error that
     is explained in units of its tolerance; ``most`` those of the entry that tells most; ``entries`` how many tell
-    anything. ``residual`` is ‖a − prediction‖ / ‖a‖.
+    anything. ``residual`` is ‖a − prediction‖ / ‖a‖. ``off``: an entry contradicts the prediction;
+    the others may then not have been looked at.
     """
 
     exact: bool
@@ -102,6 +123,7 @@ class Fit:
     most: float
     entries: int
     residual: float
+    off: bool = False
 
 
 def norm(values: Array) -> float:
