@@ -436,7 +436,7 @@ _rounded("to whole numbers", np.rint, 1.5, 5)
 _rounded("to 3 decimals", lambda m: np.round(m, 3), -1, 2)
 _rounded("to 4 significant digits", lambda m: np.vectorize(lambda v: float(f"{v:.3e}"))(m), -12, 6)
 
-simple("absolute", "the absolute value", np.abs, H=3, names=("W_fh", "V"))
+simple("absolute", "the absolute value", np.abs, H=4, names=("W_fh", "V"))
 simple("positive-part", "where that is positive", lambda m: np.maximum(m, 0), H=3, names=("W_fh", "V"))
 simple("negative-part", "where that is negative", lambda m: np.minimum(m, 0), H=3, names=("W_fh", "V"))
 simple("sign", "the sign of the right one", np.sign, H=2)

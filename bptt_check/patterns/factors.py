@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bptt_check.patterns.guess import NAMED, Guess, Ray, Shared, shared
+from bptt_check.patterns.guess import NAMED, VAGUE, Guess, Ray, Shared, shared
 from bptt_check.patterns.numbers import Name, factors, is_learning_rate, is_round, rounded, shown
 from bptt_check.patterns.side import Array, Side, norm
 
@@ -74,10 +74,10 @@ def nearly_multiples(wrong: Sequence[Side], lengths: Mapping[str, object]) -> It
     """Blocks that are a multiple but for a small rest: not to rounding, so something else is off as well."""
     known = factors(lengths)
     for side in wrong:
-        number, _ = Ray(side, side.r).estimate()
+        number, unsure = Ray(side, side.r).estimate()
         told = side.known & np.isfinite(side.a)
         a, r = side.a[told], side.r[told]
-        if not np.isfinite(number) or np.count_nonzero(r) < 2 or not norm(a):
+        if not unsure <= VAGUE * abs(number) or np.count_nonzero(r) < 2 or not norm(a):
             continue
         number = _least_squares(a, r)
         left = np.abs(a - number * r)

@@ -69,12 +69,16 @@ class Side:
         return Side(self.name, self.a[index], self.r[index], self.tolerance[index])
 
     @cached_property
-    def telling(self) -> tuple[Array, ...]:
-        """The entries that are off by most in units of their tolerance: whatever explains the block explains them."""
+    def telling(self) -> tuple[tuple[Array, ...], Array, Array]:
+        """The entries that are off by most in units of their tolerance: where, what is there, and the slack there.
+
+        Whatever explains the block explains them.
+        """
         with np.errstate(all="ignore"):
             ratio = np.where(self.wrong, np.nan_to_num(self.difference / self.slack), -1.0).reshape(-1)
         few = np.argpartition(-ratio, min(TELLING, ratio.size - 1))[:TELLING]
-        return np.unravel_index(few[ratio[few] > 0], self.a.shape)
+        at = np.unravel_index(few[ratio[few] > 0], self.a.shape)
+        return at, self.a[at], self.slack[at]
 
     def fit(self, predicted: Array, spread: Array | None = None) -> Fit:
         """How well the block is what a mistake would have made of it.
@@ -82,11 +86,14 @@ class Side:
         ``predicted`` is NaN where the mistake says nothing; ``spread`` is what rounding does to the prediction, where
         that is more than the tolerance.
         """
-        if self.a.ndim and len(self.telling[0]):
-            few = self.part(self.telling)
-            first = few._fit(predicted[self.telling], None if spread is None else spread[self.telling])
-            if first.off:
-                return first
+        if self.a.ndim:
+            at, a, slack = self.telling
+            with np.errstate(all="ignore"):
+                p = predicted[at]
+                slack = np.maximum(slack, ULPS * self.eps * np.abs(p))
+                slack = slack if spread is None else np.fmax(slack, spread[at])
+                if (~(np.abs(a - p) <= slack) & np.isfinite(p)).any():
+                    return CONTRADICTED
         return self._fit(predicted, spread)
 
     def _fit(self, predicted: Array, spread: Array | None) -> Fit:
@@ -100,12 +107,9 @@ class Side:
             size = norm(self.a[known])
             residual = norm(off) / size if size else float(bool(off.any()))
         covered = np.count_nonzero(self.wrong & known) >= COVERED * np.count_nonzero(self.wrong)
-        contradicted = bool((off[known] > slack[known]).any())
-        exact = bool(covered and told.any() and not contradicted)
+        exact = bool(covered and told.any() and not (off[known] > slack[known]).any())
         exact = exact and (residual <= REST or not predicted[known].any())
-        return Fit(
-            exact, float(each.sum()), float(each.max(initial=0.0)), int(told.sum()), residual, contradicted
-        )  # fmt: skip
+        return Fit(exact, float(each.sum()), float(each.max(initial=0.0)), int(told.sum()), residual)
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,7 @@ class Fit:
 
     ``exact``: to rounding, in every entry. ``bits``: how unlikely that is by chance, from the size of the error that
     is explained in units of its tolerance; ``most`` those of the entry that tells most; ``entries`` how many tell
-    anything. ``residual`` is ‖a − prediction‖ / ‖a‖. ``off``: an entry contradicts the prediction;
-    the others may then not have been looked at.
+    anything. ``residual`` is ‖a − prediction‖ / ‖a‖.
     """
 
     exact: bool
@@ -123,7 +126,9 @@ class Fit:
     most: float
     entries: int
     residual: float
-    off: bool = False
+
+
+CONTRADICTED = Fit(False, 0.0, 0.0, 0, float("inf"))  # an entry is not as predicted; the others were not looked at
 
 
 def norm(values: Array) -> float:
