@@ -57,7 +57,7 @@ class Side:
     @cached_property
     def ulps(self) -> Array:
         """What the last operation alone has rounded, never zero."""
-        return np.asarray(ULPS * self.eps * np.abs(self.a) + np.finfo(self.a.dtype).tiny / self.eps)
+        return np.asarray(ULPS * self.eps * np.abs(self.a) + np.finfo(self.a.dtype).tiny)
 
     @property
     def eps(self) -> float:
