@@ -293,6 +293,15 @@ def _(case: Case) -> Planted:
     return Planted(made, "other-block", ("W_fh",), "the right one of W_ih")
 
 
+@plant("other-block: a step", T=2, B=2, H=2)
+def _(case: Case) -> Planted:
+    made = case.computed()
+    case.right["h(t)"] = case.rng.normal(size=(case.T, case.B, case.H))
+    made["h(t)"] = case.right["h(t)"].copy()
+    made["h0"] = made["h(t)"][0]
+    return Planted(made, "other-block", ("h0",), "the right one of h(t) at t = 1")
+
+
 @plant("shared", H=2)
 def _(case: Case) -> Planted:
     made = case.computed()
@@ -452,7 +461,8 @@ def _placed(kind: str, name: str, mask: Callable[[Case, tuple[int, ...]], Array]
         how = case.rng.integers(3)
         noise = np.abs(a[name]).max() * (0.1 + case.rng.random(a[name].shape))
         a[name] = np.where(where, [-a[name], 0 * a[name], a[name] + noise][how], a[name])
-        says = ["where it is −1 times", "where it is zero", "is right but for"][how]
+        only = "is wrong" if kind == "steps-wrong" else "is right but for"
+        says = ["where it is −1 times", "where it is zero", only][how]
         return Planted(a, kind, (name,), says, [-1.0, 0.0, None][how])
 
     plant(f"{kind}: {name}", **needs)(made)

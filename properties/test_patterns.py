@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from bptt_check.compare import Comparison
 from bptt_check.patterns import KINDS, patterns, where
-from bptt_check.patterns.where import gate_of, steps_in_words
+from bptt_check.patterns.regions import steps_in_words
+from bptt_check.patterns.where import gate_of
 from bptt_check.structure import structure
 
 SEEDS = st.integers(0, 2**32 - 1)

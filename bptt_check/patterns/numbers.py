@@ -69,6 +69,6 @@ def shown(value: float) -> str:
 
 
 def is_learning_rate(value: float) -> bool:
-    """Whether it looks like a learning rate: 1, 2, 3 or 5 times a negative power of ten; its sign does not matter."""
+    """Whether it looks like a learning rate: 1, 2, 3 or 5 times a negative power of ten, ½ left out."""
     mantissa, _, power = f"{abs(value):.1e}".partition("e")
-    return is_round(value) and int(power) < 0 and mantissa in ("1.0", "2.0", "3.0", "5.0")
+    return is_round(value) and int(power) < 0 and mantissa in ("1.0", "2.0", "3.0", "5.0") and abs(value) < 0.4

@@ -56,6 +56,9 @@ def located(wrong: Sequence[Side], lengths: Mapping[str, int]) -> Iterator[Guess
         bits = chance(among, k) - chance(inside, k) - region.bits
         predicted = np.where(region.mask, side.a, side.r)
         message, factor = f"is right but for {region.text}", None
+        if region.kind == "steps-wrong":
+            steps = np.flatnonzero(region.mask.any(axis=tuple(range(1, region.mask.ndim))))
+            message = f"is wrong {steps_in_words([int(t) + 1 for t in steps], len(region.mask))} and right elsewhere"
         part = side.part(region.index)
         remedy = "look at what is written there and nowhere else"
         if not part.a.any():
@@ -128,6 +131,24 @@ def _kind(side: Side, narrowed: list[int], chosen: list[Array], H: int | None) -
 def sliced(chosen: Sequence[Array], shape: Sequence[int]) -> str:
     """Indices as NumPy would take them: ``[2, :]``, ``[:, 3:]``, ``[[0, 4], :]``."""
     return "[" + ", ".join(_slice(of, n) for of, n in zip(chosen, shape, strict=True)) + "]"
+
+
+def steps_in_words(steps: Sequence[int], T: int) -> str:
+    """Some of the steps 1 … T in words: ``"from t = 4 down"``, ``"at t = 1 only"``, ``"at all steps"``."""
+    steps = sorted(steps)
+    if len(steps) == T:
+        return "at all steps" if T > 1 else "at t = 1, the only step"
+    if len(steps) == 1:
+        ends = {T: f"at the last step only (t = {T})", 1: "at t = 1 only"}
+        return ends.get(steps[0], f"at t = {steps[0]} only")
+    if steps == list(range(1, steps[-1] + 1)):
+        return f"from t = {steps[-1]} down"
+    if steps == list(range(steps[0], T + 1)):
+        return f"from t = {steps[0]} on"
+    if steps == list(range(steps[0], steps[-1] + 1)):
+        return f"at t = {steps[0]} … {steps[-1]}"
+    said = ", ".join(map(str, steps[:12]))
+    return f"at t = {said}{' …' if len(steps) > 12 else ''}"
 
 
 def _slice(of: Array, n: int) -> str:
