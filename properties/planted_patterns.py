@@ -265,8 +265,18 @@ def _(case: Case) -> Planted:
 # Other blocks
 
 
+def levelled(case: Case, names: list[str]) -> None:
+    """Bring blocks to scales that differ by no more than a million: beside one of 1e18 another is rounding."""
+    scale = 10 ** case.rng.uniform(-9, 3)
+    for name in names:
+        factor = scale * 10 ** case.rng.uniform(-3, 3) / np.abs(case.right[name]).max()
+        case.right[name] *= factor
+        case.by_step[name] *= factor
+
+
 @plant("swapped", H=2)
 def _(case: Case) -> Planted:
+    levelled(case, [name for name in case.by_step if name[0] in "Wb"])
     factor = float(case.rng.choice([1, 1, -1]))
     i, f = case.rng.choice(list(GATES), 2, replace=False)
     made, names = case.computed(), [f"W_{{}}{j}" for j in "xh"] + ["b_{}"]
@@ -278,6 +288,7 @@ def _(case: Case) -> Planted:
 
 @plant("permuted", H=2)
 def _(case: Case) -> Planted:
+    levelled(case, [name for name in case.by_step if name[0] in "Wb"])
     order, made = list(case.rng.permutation(list(GATES)))[:3], case.computed()
     names = ["W_{}x", "W_{}h", "b_{}"]
     for name in names:
@@ -288,6 +299,7 @@ def _(case: Case) -> Planted:
 
 @plant("other-block", H=2)
 def _(case: Case) -> Planted:
+    levelled(case, ["W_fh", "W_ih"])
     made = case.computed()
     made["W_fh"] = made["W_ih"].T.copy() if case.rng.integers(2) else made["W_ih"]
     return Planted(made, "other-block", ("W_fh",), "the right one of W_ih")

@@ -22,7 +22,7 @@ def exchanged(wrong: Sequence[Side], blocks: Sequence[Side], lengths: Mapping[st
         for guess, other, turned in (*_held(side, blocks, lengths), *_held(side, _ends(side, blocks), lengths)):
             if turned:
                 yield guess
-            elif side.name not in found:
+            elif side.name not in found or guess.fit().residual < found[side.name][1].fit().residual:
                 found[side.name] = (other, guess)
     done: set[str] = set()
     for name in found:
