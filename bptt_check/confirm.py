@@ -28,7 +28,8 @@ from bptt_check.subject import Array
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
 QUOTIENTS = 3
 ROUNDED = 500.0  # ulps of an entry that a constant rounded to the own precision may put on it, everywhere alike
-TRIALS = 5  # points nearby at which a fault must stay what it is
+TRIALS = (1e-4, 1e-4, 1e-4, 1e-2, 1e-2)  # how far off are points nearby at which a fault must stay what it is
+ALL = 1e-3  # nearness to −1 of a share that says: the gradient is nothing beside the reference
 STEADY = 1.2  # factor within which a fault keeps its share of an entry at points nearby
 SEEN = 0.5  # share of the entries looked at that must be seen finely at a rescaled point
 RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation
@@ -63,12 +64,15 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     ReferenceUnsafe
         Where a complex-step reference is contradicted by a difference quotient.
     """
+    if comparison.wrong.any():
+        bench.look_at_tamer_points()
     if borne_out and is_grave(bench, comparison):
         return Confirmed(comparison)
     if not bench.reference.exact:
         comparison = _sharper(bench, comparison, resolution)
     steady = np.zeros(len(comparison.entries), dtype=bool)
-    disputed, blunt = _disputed(comparison), bench.blunt(comparison.name)
+    disputed = _disputed(comparison)
+    blunt = bench.blunt(comparison.name)
     grave = is_grave(bench, comparison)
     if len(disputed) and bench.reference.exact and not grave:  # rounding of any kind could not do what is grave
         comparison = _with_own_noise(bench, comparison, disputed)
@@ -197,7 +201,8 @@ def _steady(bench: Bench, c: Comparison, places: Array) -> Array:
     """Which of the disputed entries are off by the same share at points nearby.
 
     A fault is. Digits lost on the way are not: in a saturated gate, or in a backward pass that keeps some array in
-    float64. (A gradient of exactly zero is off by all of itself everywhere, and tells nothing.)
+    float64, or on a step of a staircase: hence some points further off. (A gradient that is zero, or nothing beside the
+    reference, is off by all of it everywhere, and tells nothing.)
     """
     steady = np.zeros(len(c.entries), dtype=bool)
     asked = places[c.analytic[places] != 0]
@@ -205,11 +210,11 @@ def _steady(bench: Bench, c: Comparison, places: Array) -> Array:
         return steady
     with np.errstate(all="ignore"):
         share = (c.analytic - c.reference)[asked] / c.reference[asked]
-    same = np.abs(share) > ROUNDED * (bench.plain or bench).eps
-    for _ in range(TRIALS):
+    same = (np.abs(share) > ROUNDED * (bench.plain or bench).eps) & (np.abs(share + 1) > ALL)
+    for far in TRIALS:
         if not same.any():
             break
-        near = bench.nearby()
+        near = bench.nearby(far)
         if near is None:
             return steady
         there = near.compared(c.name, c.entries[asked])
@@ -274,7 +279,7 @@ def relieved(bench: Bench, name: str, entries: Array, resolution: float) -> bool
                 c = _finer(smaller, c, np.flatnonzero(c.wrong))
         except (SubjectFailed, SubjectError):
             continue
-        blunt = smaller.blunt(name)
+        blunt = smaller.blunt(name, here=True)
         clear = c.wrong & (c.difference > blunt + REFERENCE_SAFETY * c.error)
         if clear.any():
             return False

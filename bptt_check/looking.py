@@ -279,7 +279,8 @@ class _Block:
             return replace(
                 along, verdict=Verdict.AGREES, note="on a kink: the gradient lies between the one-sided derivatives"
             )
-        if abs(off.discrepancy) <= off.blunt:
+        bench.look_at_tamer_points()
+        if abs(off.discrepancy) <= max(off.blunt, bench.blunt(name) * float(np.linalg.norm(v))):
             entries = bench.rng.permutation(v.size)[: search.SAMPLE]
             cleared = relieved(bench, name, entries, self.resolution)
             self.confirmed = Confirmed(bench.compared(name, entries), rounding=bool(cleared), unclear=cleared is None)

@@ -18,11 +18,16 @@ LADDERS = (-24, -16, -10, -6, -3, -1, 3)  # widest step of each, as a power of t
 USUAL = 0.2  # share of its error estimate that a difference quotient is usually off by
 
 
-def laddered(by: Callable[[Method], Estimate]) -> Estimate:
-    """Real differences on one ladder of steps after the other, from tiny to wide."""
-    best = by(Richardson(widest=2.0 ** LADDERS[0]))
-    for power in LADDERS[1:]:
-        best = _confirmed(best, by(Richardson(widest=2.0**power)))
+def laddered(by: Callable[[Method], Estimate], *, first: Estimate | None = None) -> Estimate:
+    """Real differences on one ladder of steps after the other, from tiny to wide.
+
+    ``first``, where given, is an estimate on steps finer than those of all ladders.
+    """
+    best = first
+    for power in LADDERS:
+        wider = by(Richardson(widest=2.0**power))
+        best = wider if best is None else _confirmed(best, wider)
+    assert best is not None
     return best
 
 
@@ -30,10 +35,10 @@ def _confirmed(finer: Estimate, wider: Estimate) -> Estimate:
     """Entry by entry the sharper of two estimates, but the wider steps only where the finer do not contradict them.
 
     Choosing the sharpest of several favours those that flatter themselves; so where two differ by more than the blunter
-    one's error is likely to explain, what they differ by stays in the error.
+    one's error is likely to explain, what they differ by stays in the error, and what the finer may be off by.
     """
     apart = np.abs(wider.value - finer.value)
-    unexplained = np.where(apart > USUAL * finer.error, apart / CONTRADICTED, 0.0)
+    unexplained = np.where(apart > USUAL * finer.error, (apart + finer.error) / CONTRADICTED, 0.0)
     wider = replace(wider, truncation=np.maximum(wider.truncation, unexplained))
     wins = (apart <= CONTRADICTED * (finer.error + wider.error)) & (wider.error < finer.error)
     return replace(chosen(wins, wider, finer), evaluations=finer.evaluations + wider.evaluations)
