@@ -265,6 +265,16 @@ class Bench:
         ratio = float(np.finfo(kind).eps) / self.eps
         return replace(self, gradient=extended, rounding=self.rounding.sharper(ratio, off), plain=self)
 
+    def mean_gradient(self, name: str, entries: Array, count: int) -> tuple[Array, Array]:
+        """Mean and standard deviation of some entries of the gradient over points moved by an ulp at random."""
+        drawn = []
+        for _ in range(count):
+            signs = {key: self.rng.choice([-1.0, 1.0], array.shape) for key, array in self.point.items()}
+            gradient = self.subject.gradient(rounding.jiggled(self.point, self.eps, signs))
+            self.bill.gradients += 1
+            drawn.append(gradient[name].astype(float).reshape(-1)[entries])
+        return np.mean(drawn, axis=0), np.std(drawn, axis=0)
+
     def nearby(self, far: float) -> Bench | None:
         """The same at a point moved by that share, by the same rounding levels; ``None`` where the subject fails."""
         point = {

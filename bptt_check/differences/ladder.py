@@ -15,6 +15,9 @@ from bptt_check.differences.estimate import Estimate, Method, chosen
 from bptt_check.differences.richardson import CONTRADICTED, Richardson
 
 LADDERS = (-24, -16, -10, -6, -3, -1, 3)  # widest step of each, as a power of two of the scale
+FAR = (6, 9, 12, 15)  # further ones, for entries that the others see to some digits and not to all: sums of large terms
+DIGITS = 0.01  # relative error at which an entry has digits enough for a ladder that wide to be held against them
+SHARP = 1e-9  # relative error with which nothing wider is asked for
 USUAL = 0.2  # share of its error estimate that a difference quotient is usually off by
 
 
@@ -28,6 +31,15 @@ def laddered(by: Callable[[Method], Estimate], *, first: Estimate | None = None)
         wider = by(Richardson(widest=2.0**power))
         best = wider if best is None else _confirmed(best, wider)
     assert best is not None
+    for power in FAR:
+        size = np.abs(best.value)
+        worth = (best.error < DIGITS * size) & (best.error > SHARP * size)
+        if not worth.any():
+            break
+        wider = by(Richardson(widest=2.0**power))
+        worth &= np.abs(wider.value - best.value) <= best.error
+        wider = _confirmed(best, wider)
+        best = replace(chosen(worth, wider, best), evaluations=wider.evaluations)
     return best
 
 
@@ -41,4 +53,5 @@ def _confirmed(finer: Estimate, wider: Estimate) -> Estimate:
     unexplained = np.where(apart > USUAL * finer.error, (apart + finer.error) / CONTRADICTED, 0.0)
     wider = replace(wider, truncation=np.maximum(wider.truncation, unexplained))
     wins = (apart <= CONTRADICTED * (finer.error + wider.error)) & (wider.error < finer.error)
+    wins &= wider.step != finer.step  # ladders overlap: the same values once more confirm nothing
     return replace(chosen(wins, wider, finer), evaluations=finer.evaluations + wider.evaluations)
