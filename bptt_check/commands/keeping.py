@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bptt_check.report.model import Summary
     from bptt_check.report.saved import SavedRun
 
-FOLDER = "runs"  # within that of the reports
+FOLDER = "runs"  # within that of the reports; report.beside has the same, and is not imported for --help
 WHICH = "a number, a name, last, or a file"
 
 

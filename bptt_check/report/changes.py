@@ -213,7 +213,7 @@ def told(change: Change) -> str:
     if change.kind is Kind.MISSING:
         return f"{where}: was {old.verdict if old else 'there'}, is missing"
     if change.kind is Kind.NEW or old is None or new is None:
-        return f"{where}: new, {new.verdict if new else 'there'}"
+        return f"{where}: {new.verdict if new else 'there'}"
     said = [str(new.verdict) if old.verdict is new.verdict else f"{old.verdict} → {new.verdict}"]
     if Verdict.DISAGREES in (old.verdict, new.verdict) and (old.error, new.error) != (None, None):
         said.append(f"error {figure(old.error)} → {figure(new.error)}")
