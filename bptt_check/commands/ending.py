@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from bptt_check.report.saved import SavedRun
 
 AGREES, DISAGREES, USAGE, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
-EXIT_CODES = "exit codes: 0 agrees, 1 disagrees, 2 wrong usage, 3 inconclusive or incomplete, 130 interrupted"
+EXIT_CODES = (
+    "exit codes: 0 agrees, 1 disagrees or breaks a rule, 2 wrong usage, 3 inconclusive or incomplete, 130 interrupted"
+)
 
 
 def program() -> str:

@@ -89,7 +89,8 @@ class Rule:
     def broken_by(self, change: Change) -> bool:
         """Whether this change is one that the rule forbids."""
         if self.what == "worse":
-            return change.kind is Kind.WORSE
+            new_and_wrong = change.old is None and change.new is not None and change.new.verdict is Verdict.DISAGREES
+            return change.kind is Kind.WORSE or new_and_wrong
         if self.what == "missing":
             return change.kind is Kind.MISSING
         return (change.growth if self.what == "max_error" else change.blunter) >= self.factor
