@@ -119,7 +119,7 @@ def _norms(summary: Summary) -> str:
     legend = (
         "How large the derivatives are at each time step. Read from right to left, backwards in time: where they "
         "fall they vanish, where they rise they explode. Lines are as derived by hand, rings as found numerically; "
-        "where the gradient is right the two lie on top of each other."
+        "where the gradient is right the two lie on top of each other. What is zero is not drawn."
     )
     pictures = [norms_picture(case, f"norms-{place}") for place, case in enumerate(summary.norms)]
     parts = [

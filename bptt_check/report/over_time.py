@@ -42,12 +42,17 @@ def norms_over_time(cases: Sequence[Record]) -> tuple[CaseNorms, ...]:
     """Return the norms in the longest case that does not agree, and in the longest that does."""
     longest: dict[bool, tuple[tuple[int, tuple[str, ...]], Record]] = {}
     for record in cases:
-        steps = max((len(block["norms"]) for block in _with_norms(record)), default=0)
+        steps = max((_steps_with_some(block) for block in _with_norms(record)), default=0)
         agrees = verdict_of(record) is Verdict.AGREES
         key = (-steps, natural(record.name))
         if steps > 1 and (agrees not in longest or key < longest[agrees][0]):
             longest[agrees] = key, record
     return tuple(_case_norms(longest[agrees][1]) for agrees in (False, True) if agrees in longest)
+
+
+def _steps_with_some(block: Mapping[str, Any]) -> int:
+    """How many steps a derivative reaches: it is zero where no loss comes after."""
+    return sum(number(reference) != 0 for _, reference in block["norms"])
 
 
 def _with_norms(record: Record) -> list[Mapping[str, Any]]:

@@ -44,18 +44,24 @@ def norms_picture(case: CaseNorms, ident: str) -> str:
         drawing.line(LEFT, 12 + 20 * place, LEFT + 34, 12 + 20 * place, f"line {style}")
         drawing.dot(LEFT + 17, 12 + 20 * place, 3, f"dot c{place}")
         drawing.text(LEFT + 44, 16 + 20 * place, _legend(norms))
-        line = [(LEFT + pitch * t, upwards.at(value)) for t, value in _finite(norms.analytic)]
-        if line:
-            drawing.path(polyline(line), f"line {style}")
-        for t, value in _finite(norms.reference):
+        for run in _runs(norms.analytic):
+            drawing.path(polyline([(LEFT + pitch * t, upwards.at(value)) for t, value in run]), f"line {style}")
+        for t, value in (pair for run in _runs(norms.reference) for pair in run):
             by_hand = figure(norms.analytic[t], 4)
             hint = f"{derivative(norms.name)}, t = {t + 1}: by hand {by_hand}, numerically {figure(value, 4)}"
             drawing.dot(LEFT + pitch * t, upwards.at(value), 3, f"dot c{place}", hint=hint)
     return str(drawing)
 
 
-def _finite(values: Sequence[float | None]) -> list[tuple[int, float]]:
-    return [(t, value) for t, value in enumerate(values) if value is not None and math.isfinite(value)]
+def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
+    """Stretches of steps whose norms a logarithmic axis can show; zeros are gaps between them."""
+    runs: list[list[tuple[int, float]]] = [[]]
+    for t, value in enumerate(values):
+        if value is not None and 0 < value < math.inf:
+            runs[-1].append((t, value))
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
 
 
 def _legend(norms: Norms) -> str:
