@@ -223,7 +223,7 @@ def backward(
     each_p = np.zeros((T, *dp.shape), m.kind) if by_step else None
     d = {name: np.empty((T, B, H), m.kind) for name in _intermediates(m.variant)} if steps else {}
     inputs = m.packed[:, H : H + D]
-    for first, last in run_backward(m, dl):
+    for first, last in run_backward(m, dl, keep=steps):
         k = last - first
         dz = back.dz[:k].reshape(k * B, n * H)
         seen = m.seen[first:last].reshape(k * B, -1)

@@ -34,7 +34,10 @@ NARROW = 48  # up to so many memory cells, a product with a matrix of ones and z
 
 
 class Step(NamedTuple):
-    """Views of one step of the forward pass; (B, H) each where nothing else is said, (H,) in a batch of one; ``None`` where absent."""
+    """Views of one step of the forward pass; (B, H) each where nothing else is said, (H,) in a batch of one.
+
+    ``None`` where the cell has no such thing.
+    """
 
     seen: Array  # (B, K)
     raw: Array  # where the tanh of the early blocks goes
@@ -81,6 +84,8 @@ class Memory:
         self.early = slice(
             1 if "o" in variant.peepholed else 0, n if variant.input_activation == "tanh" else len(self.gates)
         )
+        tanh_tanh = variant.input_activation == variant.output_activation == "tanh"
+        self.common = len(self.gates) == 3 and tanh_tanh  # all three gates and both activations are there
         self.steps = [self._step(t) for t in range(T)]
         self.use = 0
         self._back: Back | None = None
@@ -164,6 +169,7 @@ class Back:
         n, K = len(memory.blocks), H + D + 1
         self.c = c = max(1, min(memory.T, ROWS // B))
         self.slopes = np.empty((c, n + 2, B, H), kind)
+        self.squares = np.empty((c, n + 2, B, H), kind) if memory.common else _none
         self.dh, self.ds = np.empty((c, B, H), kind), np.empty((c, B, H), kind)
         self.dz = np.empty((c, B, n, H), kind)
         self.carry, self.recurrent = np.empty((B, H), kind), np.empty((B, H), kind)

@@ -34,14 +34,12 @@ def run_forward(m: Memory) -> None:
     by_block = m.block_views(m.z)
     early = m.flat(by_block[m.early])
     has_sigmas = bool(len(m.gates) - m.early.start)
-    pair = m.flat(m.pair)
-    ig, fs = m.flat(m.pair[0]), m.flat(m.pair[1])
+    pair, ig, fs = m.flat(m.pair), m.flat(m.pair[0]), m.flat(m.pair[1])
     peeping = [k for k in ("i", "f") if k in variant.peepholed]
-    inner = slice(m.at[peeping[0]], m.at[peeping[-1]] + 1) if peeping else slice(0, 0)
-    p_inner = m.peepholes[inner] / 2 if m.B == 1 else m.peepholes[inner, None] / 2
-    p_o = m.peepholes[0] / 2
-    inner_z, scratch = by_block[inner], np.empty_like(by_block[inner])
-    spare = np.empty_like(ig)
+    if variant.peepholes:
+        inner = slice(m.at[peeping[0]], m.at[peeping[-1]] + 1) if peeping else slice(0, 0)
+        p_o, p_inner = m.peepholes[0] / 2, m.peepholes[inner] / 2 if m.B == 1 else m.peepholes[inner, None] / 2
+        inner_z, scratch, spare = by_block[inner], np.empty_like(by_block[inner]), np.empty_like(ig)
     z_g, z_o = by_block[m.at["g"]], by_block[0]
     identity_in, tanh_out = variant.input_activation != "tanh", variant.output_activation == "tanh"
     o_late, coupled = "o" in variant.peepholed, variant.forget_gate is Gate.COUPLED
@@ -91,53 +89,62 @@ def run_forward(m: Memory) -> None:
 
 def compute_slopes(m: Memory, first: int, last: int) -> None:
     """A, C_k and F of steps ``first`` … ``last`` − 1, counted from 0."""
-    add, multiply, subtract, one, at = np.add, np.multiply, np.subtract, m.one, m.at
-    steps = last - first
-    C, tape, a = m.back.slopes[:steps], m.tape[first:last], m.a(first, last)
-    n = len(m.blocks)
-    A, F, g = C[:, 0], C[:, n + 1], tape[:, at["g"]]
-    if m.gates:
-        kept, sigma = tape[:, : n - 1], C[:, 1:n]
-        subtract(one, kept, sigma)
-        multiply(sigma, kept, sigma)                                      # σ′ = k (1 − k)
-    if m.variant.output_activation == "tanh":
-        multiply(a, a, A)
-        subtract(one, A, A)                                               # a′ = 1 − a²
+    C, tape = m.back.slopes[: last - first], m.tape[first:last]
+    if m.common:
+        _common_slopes(C, tape, m.back.squares[: last - first], m.one)
     else:
-        A[...] = 1
+        _slopes_of_any(m, C, tape, m.a(first, last))
+    for k in m.variant.peepholed:
+        into = C[:, 0] if k == "o" else C[:, -1]
+        np.add(into, C[:, m.at[k] + 1] * m.peepholes[m.at[k]], into)
+
+
+def _common_slopes(C: Array, tape: Array, squares: Array, one: Array) -> None:
+    """With all gates and both tanh, in seven calls: C is A, C_o, C_i, C_f, C_g, F; tape is o, i, f, g, s(t−1), a."""
+    multiply, subtract = np.multiply, np.subtract
+    multiply(tape, tape, squares)
+    sigma, tanhs = C[:, 1:4], C[:, 4::-4]                                 # tanhs: those of g and of s
+    subtract(tape[:, :3], squares[:, :3], sigma)                          # σ′ = k − k²
+    subtract(one, squares[:, 3::2], tanhs)                                # φ′ = 1 − g², a′ = 1 − a²
+    multiply(tanhs, tape[:, 1::-1], tanhs)                                # C_g = i ⊙ φ′, A = o ⊙ a′
+    multiply(C[:, 2:4], tape[:, 3:5], C[:, 2:4])                          # C_i = g ⊙ σ′, C_f = s(t−1) ⊙ σ′
+    multiply(C[:, 1], tape[:, 5], C[:, 1])                                # C_o = a ⊙ σ′
+    C[:, 5] = tape[:, 2]                                                  # F = f
+
+
+def _slopes_of_any(m: Memory, C: Array, tape: Array, a: Array) -> None:
+    """The same for a cell that lacks some of them."""
+    multiply, subtract, one, at = np.multiply, np.subtract, m.one, m.at
+    n, coupled = len(m.blocks), m.variant.forget_gate is Gate.COUPLED
+    A, C_g, F, g, s = C[:, 0], C[:, n], C[:, n + 1], tape[:, at["g"]], tape[:, at["s"]]
+    gates, sigma = tape[:, : n - 1], C[:, 1:n]
+    multiply(gates, gates, sigma)
+    subtract(gates, sigma, sigma)
+    for slope, output, name in ((A, a, m.variant.output_activation), (C_g, g, m.variant.input_activation)):
+        if name == "tanh":
+            multiply(output, output, slope)
+            subtract(one, slope, slope)
+        else:
+            slope[...] = 1
+    F[...] = 1
     if "o" in at:
         multiply(A, tape[:, at["o"]], A)
         multiply(C[:, 1], a, C[:, 1])
-    if "i" in at and "f" in at:
-        i = at["i"]
-        multiply(C[:, i + 1 : i + 3], tape[:, at["g"] : at["s"] + 1], C[:, i + 1 : i + 3])
-    elif "i" in at and m.variant.forget_gate is Gate.COUPLED:
-        subtract(g, tape[:, at["s"]], F)
-        multiply(C[:, at["i"] + 1], F, C[:, at["i"] + 1])
-    elif "i" in at:
-        multiply(C[:, at["i"] + 1], g, C[:, at["i"] + 1])
-    elif "f" in at:
-        multiply(C[:, at["f"] + 1], tape[:, at["s"]], C[:, at["f"] + 1])
-    if m.variant.input_activation == "tanh":
-        multiply(g, g, C[:, n])
-        subtract(one, C[:, n], C[:, n])                                   # φ′ = 1 − g²
-    else:
-        C[:, n] = 1
-    if "i" in at:
-        multiply(C[:, n], tape[:, at["i"]], C[:, n])
     if "f" in at:
+        multiply(C[:, at["f"] + 1], s, C[:, at["f"] + 1])
         F[...] = tape[:, at["f"]]
-    elif m.variant.forget_gate is Gate.COUPLED:
-        subtract(one, tape[:, at["i"]], F)
-    else:
-        F[...] = 1
-    for k in m.variant.peepholed:
-        into = A if k == "o" else F
-        add(into, C[:, at[k] + 1] * m.peepholes[at[k]], into)
+    if "i" in at:
+        i, C_i = tape[:, at["i"]], C[:, at["i"] + 1]
+        multiply(C_i, g - s if coupled else g, C_i)
+        multiply(C_g, i, C_g)
+        if coupled:
+            subtract(one, i, F)
 
 
-def run_backward(m: Memory, dl: Array) -> Iterator[tuple[int, int]]:
-    """B1–B4, B7, B8, c steps at a time, from the end; yields which steps, with their dh, ds, dz in ``m.back``.
+def run_backward(m: Memory, dl: Array, *, keep: bool = False) -> Iterator[tuple[int, int]]:
+    """B1–B4, B7, B8, c steps at a time, from the end; yields which steps, with their dz in ``m.back``.
+
+    ``keep``: dh and ds as well.
 
     ``m.back.recurrent`` and ``m.back.carry`` hold what is handed back to h(T) and s(T) before, and to h(0) and s(0)
     after.
@@ -148,7 +155,7 @@ def run_backward(m: Memory, dl: Array) -> Iterator[tuple[int, int]]:
     through_h, has_o = m.variant.feedback == "h", back.first
     np.copyto(square, m.packed[:, : m.H])
     if back.narrow is not None:
-        yield from _run_narrow(m, dl, back.narrow)
+        yield from _run_narrow(m, dl, back.narrow, keep)
         return
     for last in range(m.T, 0, -back.c):
         first = max(0, last - back.c)
@@ -174,7 +181,7 @@ def run_backward(m: Memory, dl: Array) -> Iterator[tuple[int, int]]:
         back.recurrent[...] = 0
 
 
-def _run_narrow(m: Memory, dl: Array, narrow: Narrow) -> Iterator[tuple[int, int]]:
+def _run_narrow(m: Memory, dl: Array, narrow: Narrow, keep: bool) -> Iterator[tuple[int, int]]:
     """The same in five calls a step; see :class:`~bptt_check.lstm.fused_memory.Narrow`."""
     back, q, H = m.back, narrow.q, m.H
     add, multiply, spread, recurrent = np.add, np.multiply, narrow.spread, narrow.recurrent
@@ -198,7 +205,8 @@ def _run_narrow(m: Memory, dl: Array, narrow: Narrow) -> Iterator[tuple[int, int
         rows = narrow.rows[back.c - steps :][::-1]
         back.carry[0] = rows[0, -1]
         back.dz[:steps, 0] = rows[:, 1:-1]
-        back.dh[:steps, 0], back.ds[:steps, 0] = narrow.dh[:steps, :H], narrow.ds[:steps, :H]
+        if keep:
+            back.dh[:steps, 0], back.ds[:steps, 0] = narrow.dh[:steps, :H], narrow.ds[:steps, :H]
         yield first, last
     back.recurrent[0] = recurrent[:H]
 
