@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from bptt_check.errors import ReportError, UsageError
 from bptt_check.report.html import html_report
 from bptt_check.report.json_report import json_report
+from bptt_check.report.junit import junit_report
 from bptt_check.report.markdown import markdown_report
 from bptt_check.report.runlog import read_journal
 from bptt_check.report.summary import Summary, summarise
 from bptt_check.report.text import clean
 from bptt_check.report.write_errors import cannot_write
 
-FORMATS = ("json", "md", "html")
+_RENDERERS: Mapping[str, Callable[[Summary], str]] = {
+    "json": json_report,
+    "md": markdown_report,
+    "html": html_report,
+    "xml": junit_report,
+}
+FORMATS = ("json", "md", "html")  # what a run leaves where nothing else is asked for
+TYPES = tuple(_RENDERERS)
 
 
 def render(journal: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -> list[Path]:
@@ -35,23 +43,22 @@ def render(journal: str | os.PathLike[str], formats: Sequence[str] = FORMATS) ->
     ReportError
         If the journal cannot be read or a report cannot be written.
     """
-    unknown = [name for name in formats if name not in FORMATS]
+    unknown = [name for name in formats if name not in TYPES]
     if unknown:
-        raise UsageError(f"there is no report format {clean(unknown[0])!r}; take some of {', '.join(FORMATS)}")
+        raise UsageError(f"there is no report format {clean(unknown[0])!r}; take some of {', '.join(TYPES)}")
     source = Path(journal)
     targets = [source.with_suffix(f".{name}") for name in formats]
     if source in targets:
         raise UsageError(f"the report would replace the journal {clean(source)}; give the journal a name in .jsonl")
     summary = summarise(read_journal(source))
     for name, target in zip(formats, targets, strict=True):
-        write_atomically(target, _text(summary, name))
+        write_atomically(target, report_text(summary, name))
     return targets
 
 
-def _text(summary: Summary, name: str) -> str:
-    if name == "json":
-        return json_report(summary)
-    return markdown_report(summary) if name == "md" else html_report(summary)
+def report_text(summary: Summary, name: str) -> str:
+    """Return the report in one of :data:`TYPES`, ``"json"``, ``"md"``, ``"html"`` or ``"xml"`` (JUnit)."""
+    return _RENDERERS[name](summary)
 
 
 def write_atomically(path: str | os.PathLike[str], text: str) -> None:

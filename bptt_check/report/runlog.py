@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from bptt_check.errors import ReportError
 from bptt_check.report.record import SCHEMA, Record
 from bptt_check.report.strict import NotStrictError, parse
+from bptt_check.report.tests import from_tests
 from bptt_check.report.text import clean
 from bptt_check.results import Verdict
 
@@ -37,8 +38,10 @@ class RunLog:
 
     @property
     def complete(self) -> bool:
-        """Whether the run came to its end with everything recorded that was planned."""
-        return self.ended and (self.planned is None or self.planned == len(self.records))
+        """Whether the run came to its end with everything recorded that was planned, test by test where it was one."""
+        tests = from_tests(self.records)
+        all_there = self.planned is None or self.planned == len(self.records)
+        return self.ended and all_there and not (tests and tests.unfinished)
 
 
 def read_journal(path: str | os.PathLike[str], *, size_limit: int = SIZE_LIMIT, line_limit: int = LINE_LIMIT) -> RunLog:
@@ -96,7 +99,7 @@ def _read(name: str, lines: Iterator[tuple[int, bytes]]) -> RunLog:
             if row.get("kind") == "end":
                 end = _end(row)
             else:
-                records.append(_record(row))
+                records.append(record_from(row))
         except NotStrictError as reason:
             raise ReportError(f"{name}, line {number}: {reason}") from None
     if end is not None and end != len(records):
@@ -127,7 +130,8 @@ def _end(row: Mapping[str, Any]) -> int:
     return recorded
 
 
-def _record(row: Mapping[str, Any]) -> Record:
+def record_from(row: Mapping[str, Any]) -> Record:
+    """Return the record that a line of a journal holds. Raises ``NotStrictError`` where it is none."""
     _known_schema(row)
     _check(row, _RECORD)
     unknown = row.keys() - _RECORD.keys() - {"schema"}

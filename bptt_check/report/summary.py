@@ -22,6 +22,7 @@ from bptt_check.report.reading import NOT_GIVEN, equations_of, failure_of, label
 from bptt_check.report.record import Record
 from bptt_check.report.runlog import RunLog
 from bptt_check.report.strict import compact
+from bptt_check.report.tests import from_tests, smallest
 from bptt_check.report.text import natural
 from bptt_check.results import Verdict
 from bptt_check.tally import is_of_the_ledger
@@ -37,6 +38,7 @@ def summarise(log: RunLog) -> Summary:
     verdicts = Counter(verdict_of(record).value for record in cases)
     worst = max(gradients, key=lambda line: _rank(line.worst_error), default=None)
     chances = [number(record.miss_probability) for record in cases]
+    shown = smallest(cases)
     return Summary(
         title=log.title,
         verdict=_overall(log, cases),
@@ -45,6 +47,7 @@ def summarise(log: RunLog) -> Summary:
         planned=log.planned,
         recorded=len(records),
         problems=log.problems,
+        tests=from_tests(records),
         cases=len(cases),
         compared=sum(line.entries for line in gradients),
         verdicts=dict(sorted(verdicts.items())),
@@ -65,8 +68,8 @@ def summarise(log: RunLog) -> Summary:
         spreads=spreads(gradients, cases),
         steps=step_errors(cases),
         findings=finding_counts(records),
-        disagreements=tuple(failure_of(record) for record in cases if verdict_of(record) is Verdict.DISAGREES),
-        inconclusives=tuple(failure_of(record) for record in cases if verdict_of(record) is Verdict.INCONCLUSIVE),
+        disagreements=tuple(failure_of(record) for record in shown if verdict_of(record) is Verdict.DISAGREES),
+        inconclusives=tuple(failure_of(record) for record in shown if verdict_of(record) is Verdict.INCONCLUSIVE),
         sweeps=tuple(sweep for record in records if record.kind == "sweep" if (sweep := sweep_of(record)) is not None),
         records=records,
         environment=dict(sorted((log.environment or {}).items())),

@@ -1,0 +1,130 @@
+"""The end of a run: the journal gets its name, reports are made of it, and what is missing or worse ends it with 1."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bptt_check.errors import BpttCheckError, ReportError
+from bptt_check.report.after_tests import said_after_tests
+from bptt_check.report.files import report_text, write_atomically
+from bptt_check.report.github import harmless, step_summary, workflow_commands
+from bptt_check.report.journal import read_journal
+from bptt_check.report.model import Summary
+from bptt_check.report.parts import put_in_place
+from bptt_check.report.summary import summarise
+from bptt_check.report.text import clean
+from bptt_check.report.write_errors import cannot_write
+from bptt_check.testing.asked import asked
+from bptt_check.testing.options import Options
+
+STEP_SUMMARY_LIMIT = 2**20 - 4096  # of all that a step writes; GitHub drops what is larger
+
+
+@dataclass
+class Ending:
+    """What is said at the end, and whether the run may not end with 0. Registered as a plugin to say it."""
+
+    said: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    bad: bool = False
+
+    def fault(self, sentence: str) -> None:
+        """Say what makes the run fail."""
+        self.said.append(sentence)
+        self.bad = True
+
+    def attempt(self, action: Callable[[], None]) -> bool:
+        """Do ``action``; say why if it fails, and go on."""
+        try:
+            action()
+        except BpttCheckError as error:
+            self.fault(str(error))
+            return False
+        return True
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Say it."""
+        on_github = _on_github()
+        terminalreporter.section("gradients", sep="-")
+        for line in self.said:
+            terminalreporter.write_line(harmless(line) if on_github else line)
+        for command in self.commands:
+            terminalreporter.write_line(command)
+
+
+def finish(session: pytest.Session, journal: Path, trouble: str) -> None:
+    """Make of ``journal`` all that was asked for, and let the session fail if something is missing."""
+    options = asked(session.config)
+    ending = Ending()
+    if trouble:
+        ending.fault(f"not all results could be kept: {trouble}")
+    place = options.journal
+    if ending.attempt(lambda: put_in_place(journal, place)):
+        shutil.rmtree(journal.parent, ignore_errors=True)
+    else:
+        place = journal
+    ending.attempt(lambda: _report(place, options, ending))
+    session.config.pluginmanager.register(ending, "bptt_check.ending")
+    if ending.bad and int(session.exitstatus) == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _report(journal: Path, options: Options, ending: Ending) -> None:
+    summary = summarise(read_journal(journal))
+    ending.said[:0] = said_after_tests(summary, quiet=options.quiet)
+    ending.bad |= not summary.complete
+    written = [journal]
+    for path in options.journals:
+        if ending.attempt(partial(_copy, journal, path)):
+            written.append(path)
+    for path in options.reports:
+        if ending.attempt(partial(_write, summary, path)):
+            written.append(path)
+    if not options.quiet:
+        ending.said.append("gradient reports: " + ", ".join(_shown(path) for path in written))
+    if _on_github():
+        ending.commands += workflow_commands(summary)
+    if os.environ.get("GITHUB_STEP_SUMMARY"):
+        ending.attempt(lambda: _to_step_summary(summary, Path(os.environ["GITHUB_STEP_SUMMARY"])))
+
+
+def _write(summary: Summary, path: Path) -> None:
+    _make_folder(path)
+    write_atomically(path, report_text(summary, path.suffix[1:]))
+
+
+def _copy(journal: Path, path: Path) -> None:
+    _make_folder(path)
+    write_atomically(path, journal.read_text(encoding="ascii"))
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def _shown(path: Path) -> str:
+    return clean(os.path.relpath(path), limit=400)
+
+
+def _on_github() -> bool:
+    return os.environ.get("GITHUB_ACTIONS") == "true"
+
+
+def _to_step_summary(summary: Summary, path: Path) -> None:
+    try:
+        written = path.stat().st_size if path.exists() else 0
+        with path.open("ab") as stream:
+            stream.write(step_summary(summary, room=STEP_SUMMARY_LIMIT - written).encode("utf-8", "replace"))
+    except OSError as error:
+        raise ReportError(f"the summary of the step could not be written: {clean(error.strerror)}") from error
