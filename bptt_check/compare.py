@@ -129,6 +129,7 @@ def judge(comparison: Comparison, *, resolution: float, equation: str | None = N
         reference=None if worst is None else float(c.reference[worst]),
         resolution=_resolution(seen, c.tolerance, c.size),
         by_step=_by_step(relative, c) if timed else None,
+        norms=_norms(shown, c) if timed else None,
         note=_how_many(wrong) or ("too small to be seen beside the noise" if hidden else ""),
     )
 
@@ -167,6 +168,18 @@ def _by_step(relative: Array, c: Comparison) -> tuple[float, ...] | None:
     if len(c.entries) != int(np.prod(c.shape)):
         return None
     return tuple(float(step) for step in relative.reshape(c.shape[0], -1).max(axis=1))
+
+
+def _norms(shown: Array, c: Comparison) -> tuple[tuple[float, float], ...] | None:
+    """Of the analytic and of the reference derivative at each step; nothing is lost to a square too small or large."""
+    if len(c.entries) != int(np.prod(c.shape)):
+        return None
+    steps = np.abs(np.stack([shown, c.reference])).reshape(2, c.shape[0], -1)
+    largest = steps.max(axis=2, initial=0.0)
+    with np.errstate(invalid="ignore"):
+        unit = np.where(np.isfinite(largest) & (largest > 0), largest, 1)
+        norms = unit * np.sqrt(((steps / unit[..., None]) ** 2).sum(axis=2))
+    return tuple((float(analytic), float(reference)) for analytic, reference in norms.T)
 
 
 def _how_many(wrong: Array) -> str:

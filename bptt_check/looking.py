@@ -177,7 +177,7 @@ class _Block:
         judged = self._judged(found) if found else None
         if judged is not None and judged.verdict is Verdict.DISAGREES:
             count = "most entries disagree" if dense else f"{len(found)} wrong entries found among {a.size}"
-            return replace(judged, compared=a.size, note=count, by_step=None)
+            return replace(judged, compared=a.size, note=count, by_step=None, norms=None)
         return self._excused(along, off, weights.reshape(a.shape))
 
     def _excused(self, along: Block, off: Off, v: Array) -> Block:

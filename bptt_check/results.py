@@ -81,6 +81,7 @@ class Block:
     reference: float | None = None
     resolution: float | None = None
     by_step: tuple[float, ...] | None = None
+    norms: tuple[tuple[float, float], ...] | None = None
     note: str = ""
 
     @property

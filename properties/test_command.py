@@ -380,3 +380,102 @@ def test_a_reader_that_leaves_early_does_not_change_the_exit_code() -> None:
         process.stdout.close()
         assert process.wait(timeout=60) == 1
         assert process.stderr is not None and "Traceback" not in process.stderr.read()
+
+
+# Saved runs
+
+
+def test_runs_are_saved_listed_and_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify(capsys, functions(), "--save", "right", "--cases", "2").code == 0
+    wrong = verify(capsys, functions(slope=WRONG), "--cases", "2", "--compare", "right", "--save", "wrong")
+    assert wrong.code == 1
+    assert re.search(r"From run 1 right, .*: \d worse, 0 missing, 0 better, 0 new, \d+ same", wrong.out)
+    assert "Saved: reports/runs/0002.jsonl" in wrong.out
+    listed = Ran(capsys, "list")
+    assert listed.code == 0
+    assert [line.split()[:2] for line in listed.out.splitlines()] == [["run", "name"], ["1", "right"], ["2", "wrong"]]
+    for arguments, code in (
+        (("right",), 0),
+        (("right", "wrong", "--fail-on", "missing"), 0),
+        (("right", "--fail-on", "missing", "--fail-on", "max_error:10x"), 1),
+        (("wrong", "right", "--fail-on", "worse"), 0),
+        (("reports/runs/0001.jsonl", "reports/mine.json", "--fail-on", "worse"), 1),
+        (("reports/mine.jsonl", "last", "--fail-on", "worse"), 0),
+    ):
+        ran = Ran(capsys, "compare", *arguments)
+        assert (ran.code, ran.err) == (code, ""), arguments
+        assert ran.out.strip().startswith("From ")
+
+
+def test_a_rule_that_is_broken_fails_a_run_that_agrees(capsys: pytest.CaptureFixture[str]) -> None:
+    assert verify(capsys, functions(), "--cases", "3", "--save", "main").code == 0
+    ran = verify(capsys, functions(), "--cases", "2", "--compare", "last", "--fail-on", "missing", "--quiet")
+    assert ran.code == 1
+    assert ran.out.splitlines()[-1].startswith("missing: mine, T=")
+    same = verify(
+        capsys, functions(), "--cases", "3", "--compare", "last", "--fail-on", "worse", "--fail-on", "missing"
+    )
+    assert same.code == 0
+
+
+def test_an_incomplete_run_keeps_no_rule_and_is_not_saved(capsys: pytest.CaptureFixture[str]) -> None:
+    verify(capsys, functions(), "--cases", "2", "--save", "main")
+    journal = Path("reports/mine.jsonl")
+    Path("torn.jsonl").write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+    ran = Ran(capsys, "report", "torn.jsonl", "--compare", "main", "--fail-on", "worse", "--save", "torn")
+    assert ran.code == 3
+    assert "Not saved: the run is incomplete." in ran.out
+    assert Ran(capsys, "compare", "main", "torn.jsonl", "--fail-on", "worse").code == 3
+    assert "torn" not in Ran(capsys, "list").out
+
+
+def test_old_runs_go_as_many_as_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    verify(capsys, functions(), "--cases", "1")
+    for _ in range(4):
+        assert Ran(capsys, "report", "reports/mine.jsonl", "--save", "mine", "--keep", "2").code == 0
+    assert [line.split()[0] for line in Ran(capsys, "list").out.splitlines()] == ["run", "3", "4"]
+
+
+def test_a_report_is_written_where_it_is_wanted(capsys: pytest.CaptureFixture[str]) -> None:
+    verify(capsys, functions(), "--cases", "1")
+    before = sorted(Path("reports").iterdir())
+    wanted = [f"r.{kind}" for kind in ("html", "md", "json", "jsonl", "XML")]
+    ran = Ran(capsys, "report", "reports/mine.jsonl", *(word for name in wanted for word in ("-o", name)))
+    assert ran.code == 0
+    assert "Reports: r.html, r.md, r.json, r.jsonl, r.XML" in ran.out
+    assert Path("r.jsonl").read_bytes() == Path("reports/mine.jsonl").read_bytes()
+    assert Path("r.html").read_bytes() == Path("reports/mine.html").read_bytes()
+    assert sorted(Path("reports").iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("compare", "nothing"), "no saved run 'nothing'"),
+        (("compare", "nowhere.jsonl"), "cannot read nowhere.jsonl"),
+        (("compare", "mine.py", "./mine.py"), "no saved run 'mine.py'"),
+        (("compare", "./mine.py"), "no saved run, a journal or a report in JSON"),
+        (("compare", "last", "--fail-on", "anything"), "there is no rule 'anything'"),
+        (("verify", "mine.py", "--compare", "last"), "no saved run 'last'"),
+        (("verify", "mine.py", "--fail-on", "worse"), "--fail-on needs --compare"),
+        (("verify", "mine.py", "--keep", "3"), "--keep needs --save"),
+        (("verify", "mine.py", "--save", "a", "--keep", "some"), "neither how many runs"),
+        (("verify", "mine.py", "--save", "../a"), "a run cannot be named '../a'"),
+        (("--save", "<script>"), "a run cannot be named"),
+        (("--compare", "last"), "no saved run 'last'"),
+        (("report", "reports/mine.jsonl", "-o", "r.pdf"), "ends in none of .html, .md, .json, .jsonl, .xml"),
+        (("report", "reports/mine.jsonl", "-o", "reports/../reports/mine.jsonl"), "would replace the journal"),
+        (("report", "reports/mine.jsonl", "-o", "nowhere/r.md"), "the folder is not there"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_cannot_be_saved_or_compared_is_told_before_anything_runs(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    Path("mine.py").write_text(CELL)
+    Path("reports").mkdir()
+    Path("reports/mine.jsonl").write_text('{"schema":1,"kind":"header","title":"t","planned":null,"environment":{}}\n')
+    ran = Ran(capsys, *arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert said in ran.err and ran.err.count("\n") == 1
+    assert sorted(path.name for path in Path("reports").iterdir()) in (["mine.jsonl"], ["mine.jsonl", "runs"])

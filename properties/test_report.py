@@ -342,7 +342,7 @@ HEADER = b'{"schema":1,"kind":"header","title":"t","planned":null,"environment":
         (b"", "it is empty"),
         (b"\x80\x04\x95\x0c\x00\x00\x00pickle", "not text in UTF-8"),
         (b"[1]\n", "not a JSON object"),
-        (b'{"schema":2,"kind":"header"}\n', "update bptt-check"),
+        (b'{"schema":3,"kind":"header"}\n', "update bptt-check"),
         (b'{"schema":0,"kind":"header"}\n', "its schema is 0"),
         (b'{"schema":true,"kind":"header"}\n', "does not say its schema"),
         (b'{"kind":"header"}\n', "does not say its schema"),
@@ -617,7 +617,7 @@ def test_json_is_strict_whatever_the_numbers_are() -> None:
     )
     row = json.loads(json_report(summarise(a_log(record))), parse_constant=pytest.fail)
     assert row["gradients"][0]["worst_error"] == "nan"
-    assert (row["schema"], row["kind"]) == (1, "report")
+    assert (row["schema"], row["kind"]) == (2, "report")
 
 
 def test_the_page_is_well_formed_and_loads_nothing() -> None:

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 
-from bptt_check.errors import ReportError, UsageError
+from bptt_check.errors import UsageError
 from bptt_check.report.html import html_report
+from bptt_check.report.journal import journal_text
 from bptt_check.report.json_report import json_report
 from bptt_check.report.junit import junit_report
 from bptt_check.report.markdown import markdown_report
-from bptt_check.report.runlog import read_journal
+from bptt_check.report.runlog import RunLog, read_journal
 from bptt_check.report.summary import Summary, summarise
 from bptt_check.report.text import clean
 from bptt_check.report.write_errors import cannot_write
+from bptt_check.report.writing import write_atomically
 
-_RENDERERS: Mapping[str, Callable[[Summary], str]] = {
-    "json": json_report,
-    "md": markdown_report,
-    "html": html_report,
-    "xml": junit_report,
-}
-FORMATS = ("json", "md", "html")  # what a run leaves where nothing else is asked for
-TYPES = tuple(_RENDERERS)
+__all__ = ["FORMATS", "render", "write_as", "write_atomically", "write_one"]
+
+FORMATS = ("json", "md", "html")
+ENDINGS = (".html", ".md", ".json", ".jsonl", ".xml")
 
 
 def render(journal: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -> list[Path]:
@@ -43,52 +39,66 @@ def render(journal: str | os.PathLike[str], formats: Sequence[str] = FORMATS) ->
     ReportError
         If the journal cannot be read or a report cannot be written.
     """
-    unknown = [name for name in formats if name not in TYPES]
+    unknown = [name for name in formats if name not in FORMATS]
     if unknown:
-        raise UsageError(f"there is no report format {clean(unknown[0])!r}; take some of {', '.join(TYPES)}")
+        raise UsageError(f"there is no report format {clean(unknown[0])!r}; take some of {', '.join(FORMATS)}")
     source = Path(journal)
     targets = [source.with_suffix(f".{name}") for name in formats]
     if source in targets:
         raise UsageError(f"the report would replace the journal {clean(source)}; give the journal a name in .jsonl")
     summary = summarise(read_journal(source))
     for name, target in zip(formats, targets, strict=True):
-        write_atomically(target, report_text(summary, name))
+        write_atomically(target, _text(summary, name))
     return targets
 
 
-def report_text(summary: Summary, name: str) -> str:
-    """Return the report in one of :data:`TYPES`, ``"json"``, ``"md"``, ``"html"`` or ``"xml"`` (JUnit)."""
-    return _RENDERERS[name](summary)
+def write_as(journal: str | os.PathLike[str], targets: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Read the journal and write a report to each of ``targets``, whose endings say which: see :data:`ENDINGS`.
+
+    Raises
+    ------
+    UsageError
+        For another ending, or a target that is the journal itself, before anything is written.
+    ReportError
+        If the journal cannot be read or a report cannot be written.
+    """
+    paths = [Path(target) for target in targets]
+    for path in paths:
+        if path.suffix.lower() not in ENDINGS:
+            raise UsageError(f"{clean(path)} ends in none of {', '.join(ENDINGS)}, so its format is not known")
+        if _same_file(path, Path(journal)):
+            raise UsageError(f"the report would replace the journal {clean(journal)}; choose another name")
+    log = read_journal(journal)
+    summary = summarise(log)
+    for path in paths:
+        write_one(log, summary, path)
+    return paths
 
 
-def write_atomically(path: str | os.PathLike[str], text: str) -> None:
-    """Write ``text`` to ``path`` so that a reader finds the old file or the new one, never a part of either.
+def write_one(log: RunLog, summary: Summary, path: Path) -> None:
+    """Write a report to ``path``, whose ending says which; ``summary`` is that of ``log``. Makes the folder.
 
     Raises
     ------
     ReportError
-        If it cannot be written; what stood there before is then still there.
+        If it cannot be written.
     """
+    name = path.suffix.lower().removeprefix(".")
+    text = journal_text(log) if name == "jsonl" else _text(summary, name)
     try:
-        target = Path(os.path.realpath(path))  # a link stays a link
-        if target.exists() and not target.is_file():
-            raise ReportError(f"cannot write {clean(path)}: something that is not a file has that name")
-        _replace(target, text)
-    except ReportError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a path that no file can have
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
         raise cannot_write(path, error) from error
+    write_atomically(path, text)
 
 
-def _replace(target: Path, text: str) -> None:
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
-    try:
-        with temporary.open("x", encoding="utf-8", errors="replace", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
+def _same_file(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _text(summary: Summary, name: str) -> str:
+    if name == "json":
+        return json_report(summary)
+    if name == "xml":
+        return junit_report(summary)
+    return markdown_report(summary) if name == "md" else html_report(summary)

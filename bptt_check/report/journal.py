@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from bptt_check.errors import ReportError
+from bptt_check.report.commit import commit_of
 from bptt_check.report.record import SCHEMA, Record, plain
 from bptt_check.report.runlog import LINE_LIMIT, RunLog, read_journal
 from bptt_check.report.strict import compact
@@ -23,14 +24,16 @@ __all__ = ["Journal", "RunLog", "environment", "read_journal"]
 
 
 def environment() -> dict[str, Any]:
-    """Return what a run depends on beside the code under test: versions and the machine. Imports none of them."""
+    """Return what a run depends on: versions, the machine, and the commit of the working folder, if it has one."""
     versions = {name: _version(name) for name in ("bptt-check", "numpy", "scipy", "hypothesis", "pytest")}
+    commit = commit_of(Path())
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "platform": "-".join(filter(None, (platform.system(), *platform.libc_ver()))),
         "machine": platform.machine(),
         **{name: version for name, version in versions.items() if version},
+        **({"commit": commit} if commit else {}),
     }
 
 
@@ -161,6 +164,15 @@ class Journal:
             )
 
 
+def journal_text(log: RunLog) -> str:
+    """Return what a journal with the contents of ``log`` holds, in the form that this version writes."""
+    head = {key: getattr(log, key) for key in ("title", "planned", "started")}
+    lines = [_line({"schema": SCHEMA, "kind": "header", **head, "environment": plain(dict(log.environment or {}))})]
+    lines += [_record_line(record) for record in log.records]
+    lines += [_line({"schema": SCHEMA, "kind": "end", "recorded": len(log.records)})] if log.ended else []
+    return b"".join(lines).decode("ascii")
+
+
 def previous(path: Path) -> Path:
     """Return the name that the journal of an earlier run is given when a new one begins."""
     return path.with_name(f"{path.stem}.previous.jsonl")
@@ -196,10 +208,10 @@ def _record_line(record: Record) -> bytes:
 
 def _shortened(row: Mapping[str, Any]) -> dict[str, Any]:
     """Leave out what a reader misses least, and say so in the record."""
-    message = "This record was too long for the journal: errors by time step and long texts were left out."
+    message = "This record was too long for the journal: what is told by time step and long texts were left out."
     note = {"kind": "record-shortened", "message": message, "detail": "", "fault": False}
     short: dict[str, Any] = _cut(row)
-    short["blocks"] = [{**block, "by_step": None} for block in short["blocks"]]
+    short["blocks"] = [{**block, "by_step": None, "norms": None} for block in short["blocks"]]
     short["findings"] = [*short["findings"], note]
     return short
 

@@ -8,10 +8,8 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from bptt_check.report.model import Summary
-from bptt_check.report.record import Record, plain
+from bptt_check.report.record import SCHEMA, Record, plain
 from bptt_check.report.strict import compact
-
-SCHEMA = 1
 
 
 def json_report(summary: Summary) -> str:

@@ -1,75 +1,92 @@
-"""The report as JUnit XML, which build servers read: a test case for each case, a failure where it does not agree."""
+"""The report as the XML that continuous integration reads: a test case for each case of the run."""
 
 from __future__ import annotations
 
-from xml.sax.saxutils import escape, quoteattr
+from collections.abc import Mapping, Sequence
+from xml.etree import ElementTree as Tree
 
 from bptt_check.report.model import Failure, Summary
-from bptt_check.report.reading import failure_of, number, verdict_of
+from bptt_check.report.reading import number, verdict_of
 from bptt_check.report.record import Record
-from bptt_check.report.tables import failure_table, incomplete, key_figures
+from bptt_check.report.tables import incomplete, key_figures, verdict_advice
 from bptt_check.report.tests import smallest
-from bptt_check.report.text import clean
+from bptt_check.report.text import clean, exact, figure, place
 from bptt_check.results import Verdict
+
+SUITE = "bptt-check"
 
 
 def junit_report(summary: Summary) -> str:
-    """Return the report as JUnit XML.
+    """Return the report as JUnit's XML.
 
-    DISAGREES is a ``failure``, INCONCLUSIVE an ``error``, and so is a test that left no result. Of the examples that
-    Hypothesis drew for one test the last of each verdict is shown; property ``cases`` counts all. Times are in a
-    property named ``timing``, the machine in those named ``environment``, and nowhere else.
+    A case that disagrees is a failure; one that is inconclusive is an error, since it is not shown to be right, and so
+    is a run that is incomplete or compared nothing: it must not read as passed. Of the examples that Hypothesis drew
+    for one test the last of each verdict is there.
     """
     cases = smallest([record for record in summary.records if record.kind == "case"])
-    unfinished = summary.tests.unfinished if summary.tests else ()
+    failures = {id(record): failure for record, failure in _failing(summary, cases)}
+    extra = _of_the_run(summary)
     verdicts = [verdict_of(record) for record in cases]
-    errors = verdicts.count(Verdict.INCONCLUSIVE) + len(unfinished)
-    errors += bool(incomplete(summary)) and not unfinished
-    rows = [*key_figures(summary), ("timing: seconds", f"{summary.timing['seconds']}")]
-    rows += [(f"environment: {key}", str(value)) for key, value in summary.environment.items()]
-    lines = [
-        '<?xml version="1.0" encoding="utf-8"?>',
-        "<testsuites>",
-        f"<testsuite name={_quoted(summary.title)} tests={_quoted(len(cases) + len(unfinished) or errors)} "
-        f'failures={_quoted(verdicts.count(Verdict.DISAGREES))} errors={_quoted(errors)} skipped="0">',
-        "<properties>",
-        *(f"<property name={_quoted(name)} value={_quoted(value)}/>" for name, value in rows),
-        "</properties>",
-        *(_case(record) for record in cases),
-        *(_lost(row.test, row.why) for row in unfinished),
+    counts = {
+        "tests": str(len(cases) + bool(extra)),
+        "failures": str(verdicts.count(Verdict.DISAGREES)),
+        "errors": str(verdicts.count(Verdict.INCONCLUSIVE) + bool(extra)),
+        "time": f"{summary.timing['seconds']:.3f}",
+    }
+    name = clean(summary.title) or SUITE
+    root = Tree.Element("testsuites", {"name": SUITE, **counts})
+    suite = Tree.SubElement(root, "testsuite", {"name": name, "skipped": "0", **counts})
+    if summary.timing["started"]:
+        suite.set("timestamp", clean(summary.timing["started"], limit=40))
+    properties = Tree.SubElement(suite, "properties")
+    for key, value in (*key_figures(summary), *summary.environment.items()):
+        Tree.SubElement(properties, "property", {"name": clean(key, limit=60), "value": clean(value, limit=200)})
+    for record in cases:
+        _case(suite, name, record, failures.get(id(record)))
+    if extra:
+        case = Tree.SubElement(suite, "testcase", {"classname": name, "name": "the run as a whole", "time": "0.000"})
+        Tree.SubElement(case, "error", {"type": "INCONCLUSIVE", "message": extra})
+    Tree.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + Tree.tostring(root, encoding="unicode") + "\n"
+
+
+def _failing(summary: Summary, cases: Sequence[Record]) -> list[tuple[Record, Failure]]:
+    """Each failing record with what is said of it; both come in the order of the summary."""
+    pairs: list[tuple[Record, Failure]] = []
+    for verdict, failures in (
+        (Verdict.DISAGREES, summary.disagreements),
+        (Verdict.INCONCLUSIVE, summary.inconclusives),
+    ):
+        pairs += zip((record for record in cases if verdict_of(record) is verdict), failures, strict=True)
+    return pairs
+
+
+def _of_the_run(summary: Summary) -> str:
+    """What is wrong with the run beside its cases."""
+    missing = incomplete(summary)
+    return missing or ("" if summary.cases else verdict_advice(summary))
+
+
+def _case(suite: Tree.Element, classname: str, record: Record, failure: Failure | None) -> None:
+    seconds = number(record.seconds) or 0.0
+    spent = {"time": f"{seconds:.3f}"} if 0 <= seconds < 1e9 else {}
+    case = Tree.SubElement(suite, "testcase", {"classname": classname, "name": clean(record.name), **spent})
+    if failure is not None:
+        wrong = ", ".join(clean(block.gradient, limit=40) for block in failure.blocks[:8])
+        message = f"{failure.verdict}: {wrong}" if wrong else f"{failure.verdict}"
+        tag = "failure" if failure.verdict is Verdict.DISAGREES else "error"
+        Tree.SubElement(case, tag, {"type": str(failure.verdict), "message": message}).text = _told(
+            failure, record.case
+        )
+
+
+def _told(failure: Failure, case: Mapping[str, object]) -> str:
+    lines = [clean(failure.case, limit=400)] if case else []
+    lines += [
+        f"{clean(block.gradient, limit=40)} {block.verdict} at {place(block.index)}: analytic {exact(block.analytic)}, "
+        f"reference {exact(block.reference)}; rel. error {figure(block.error)}, resolution {figure(block.resolution)}"
+        for block in failure.blocks[:40]
     ]
-    if not unfinished and incomplete(summary):
-        lines.append(_lost("the run", incomplete(summary)))
-    return "\n".join([*lines, "</testsuite>", "</testsuites>"]) + "\n"
-
-
-def _case(record: Record) -> str:
-    test = record.data.get("test")
-    head = f"<testcase classname={_quoted(test if isinstance(test, str) else 'gradient')} name={_quoted(record.name)}"
-    errors = [number(block["max_relative_error"]) for block in record.blocks]
-    worst = max((error for error in errors if error is not None), default=None)
-    kept = [("verdict", verdict_of(record).value), ("worst relative error", "none" if worst is None else repr(worst))]
-    inside = ["<properties>", *(f"<property name={_quoted(n)} value={_quoted(v)}/>" for n, v in kept), "</properties>"]
-    if verdict_of(record) is not Verdict.AGREES:
-        inside.append(_failure(failure_of(record)))
-    return "\n".join([f"{head}>", *inside, "</testcase>"])
-
-
-def _failure(failure: Failure) -> str:
-    element = "failure" if failure.verdict is Verdict.DISAGREES else "error"
-    rows = ["  ".join(row) for row in failure_table(failure).rows]
-    text = "\n".join(clean(line, limit=1000) for line in (failure.case, *rows, *failure.findings, failure.reproduce))
-    wrong = ", ".join(clean(row.gradient, limit=40) for row in failure.blocks[:5])
-    head = f"<{element} type={_quoted(failure.verdict)} message={_quoted(wrong or failure.reason)}>"
-    return f"{head}{escape(text)}</{element}>"
-
-
-def _lost(name: str, why: str) -> str:
-    return (
-        f'<testcase classname="gradient" name={_quoted(name)}>'
-        f'<error type="INCOMPLETE" message={_quoted(why)}></error></testcase>'
-    )
-
-
-def _quoted(value: object) -> str:
-    return quoteattr(clean(value, limit=2000))
+    lines += [f"finding: {clean(finding, limit=300)}" for finding in failure.findings[:10]]
+    lines += [f"To reproduce it: {clean(failure.reproduce, limit=1000)}"] if failure.reproduce else []
+    return "\n" + "\n".join(lines) + "\n"

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from typing import Any
 
 from bptt_check.results import Block, Finding, Result
 
-SCHEMA = 1
+SCHEMA = 2  # of all that is written; 2 added causes and norms
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,9 @@ class Record:
     """One case as it is kept: everything below is plain JSON data.
 
     ``kind`` is ``"case"`` for a comparison and ``"sweep"`` for a study of error against step size. ``case`` says how
-    to make it again: cell, loss, T, B, D, H, seed where they apply. ``data`` holds what belongs to one kind alone.
+    to make it again: cell, loss, T, B, D, H, seed where they apply. ``causes`` holds what a disagreement looks like,
+    the likeliest first: ``fault``, ``equation``, ``exact``, ``residual``, ``explanation``, ``remedy``, ``also``, each
+    where it is known. ``data`` holds what belongs to one kind alone.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Record:
     reason: str = ""
     blocks: tuple[Mapping[str, Any], ...] = ()
     findings: tuple[Mapping[str, Any], ...] = ()
+    causes: tuple[Mapping[str, Any], ...] = ()
     evaluations: int = 0
     gradient_evaluations: int = 0
     miss_probability: float | None = None
@@ -56,6 +59,7 @@ def record_of(result: Result, *, name: str | None = None, case: Mapping[str, Any
         reason=result.reason,
         blocks=tuple(_block(block) for block in result.blocks.values()),
         findings=tuple(_finding(finding) for finding in result.findings),
+        causes=tuple(_cause(cause) for cause in getattr(result, "causes", ())),
         evaluations=int(result.evaluations),
         gradient_evaluations=int(result.gradient_evaluations),
         miss_probability=plain(result.miss_probability),
@@ -71,6 +75,13 @@ def _block(block: Block) -> Mapping[str, Any]:
 
 def _finding(finding: Finding) -> Mapping[str, Any]:
     row: Mapping[str, Any] = plain(asdict(finding))
+    return row
+
+
+def _cause(cause: Any) -> Mapping[str, Any]:
+    row: Mapping[str, Any] = plain(
+        asdict(cause) if is_dataclass(cause) and not isinstance(cause, type) else dict(cause)
+    )
     return row
 
 

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from bptt_check.errors import ReportError
-from bptt_check.report.record import SCHEMA, Record
+from bptt_check.report.fields import (
+    Rules,
+    all_of,
+    check,
+    check_no_others,
+    is_count,
+    is_flag,
+    is_number,
+    is_object,
+    is_text,
+    is_verdict,
+    is_whole,
+    known_schema,
+    or_none,
+)
+from bptt_check.report.opening import numbered_lines, opened
+from bptt_check.report.record import Record
 from bptt_check.report.strict import NotStrictError, parse
 from bptt_check.report.tests import from_tests
 from bptt_check.report.text import clean
-from bptt_check.results import Verdict
 
 SIZE_LIMIT = 256 * 2**20
 LINE_LIMIT = 2**20
+WANTED = "the .jsonl file that a run has left"
 
 
 @dataclass(frozen=True)
@@ -47,37 +61,17 @@ class RunLog:
 def read_journal(path: str | os.PathLike[str], *, size_limit: int = SIZE_LIMIT, line_limit: int = LINE_LIMIT) -> RunLog:
     """Read the journal at ``path``, which may come from anyone and may have been cut off anywhere.
 
-    A last line that was torn by a kill is left out and said so in ``problems``; so is a missing end.
+    A last line that was torn by a kill is left out and said so in ``problems``; so is a missing end. What an older
+    version wrote is brought up to this one's form.
 
     Raises
     ------
     ReportError
         If the file cannot be read, is too large (``size_limit`` bytes, ``line_limit`` bytes a line), is not a journal,
-        or was written by another version of the format.
+        or was written by a newer version of the format.
     """
-    name = clean(path)
-    try:
-        with Path(path).open("rb") as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ReportError(f"{name} is not a regular file; give the .jsonl file that a run has left")
-            if status.st_size > size_limit:
-                raise ReportError(f"{name} has {status.st_size} bytes; at most {size_limit} are read")
-            return _read(name, _lines(name, stream, line_limit))
-    except ReportError:
-        raise
-    except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ReportError(f"cannot read {name}: {clean(reason)}; give the .jsonl file that a run has left") from error
-
-
-def _lines(name: str, stream: BinaryIO, limit: int) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    while line := stream.readline(limit + 1):
-        number += 1
-        if len(line) > limit:
-            raise ReportError(f"{name}, line {number}: longer than {limit} bytes; this is not a journal")
-        yield number, line
+    with opened(path, limit=size_limit, wanted=WANTED) as stream:
+        return _read(clean(path), numbered_lines(stream, path, limit=line_limit))
 
 
 def _read(name: str, lines: Iterator[tuple[int, bytes]]) -> RunLog:
@@ -114,133 +108,95 @@ def _header(name: str, first: tuple[int, bytes] | None) -> dict[str, Any]:
         row = parse(first[1])
         if row.get("kind") != "header":
             raise NotStrictError("its first line is not a header")
-        _known_schema(row)
+        known_schema(row)
         header = {"title": row.get("title"), "planned": row.get("planned"), "started": row.get("started", "")}
         header["environment"] = row.get("environment")
-        _check(header, _HEADER)
+        check(header, _HEADER)
         return header
     except NotStrictError as reason:
         raise ReportError(f"{name} is not a journal of this program: {reason}") from None
 
 
 def _end(row: Mapping[str, Any]) -> int:
-    _known_schema(row)
-    _check(row, {"recorded": _is_count})
+    known_schema(row)
+    check(row, {"recorded": is_count})
     recorded: int = row["recorded"]
     return recorded
 
 
 def record_from(row: Mapping[str, Any]) -> Record:
-    """Return the record that a line of a journal holds. Raises ``NotStrictError`` where it is none."""
-    _known_schema(row)
-    _check(row, _RECORD)
-    unknown = row.keys() - _RECORD.keys() - {"schema"}
-    if unknown:
-        raise NotStrictError(f"a record has no field {clean(min(unknown), limit=40)!r}")
+    """The record that ``row`` is, which may have been written by an older version.
+
+    Raises
+    ------
+    NotStrictError
+        If it is none; the field is named.
+    """
+    known_schema(row)
+    row = _upgraded(row)
+    check(row, _RECORD)
+    check_no_others(row, _RECORD, "a record")
     for block in row["blocks"]:
-        _check(block, _BLOCK, within="a block's ")
+        check(block, _BLOCK, within="a block's ")
     for finding in row["findings"]:
-        _check(finding, _FINDING, within="a finding's ")
+        check(finding, _FINDING, within="a finding's ")
     known = {key: value for key, value in row.items() if key != "schema"}
-    return Record(**{**known, "blocks": tuple(row["blocks"]), "findings": tuple(row["findings"])})
+    return Record(**{**known, **{key: tuple(row[key]) for key in ("blocks", "findings", "causes")}})
 
 
-def _known_schema(row: Mapping[str, Any]) -> None:
-    schema = row.get("schema")
-    if not isinstance(schema, int) or not _is_count(schema):
-        raise NotStrictError("it does not say its schema")
-    if schema > SCHEMA:
-        raise NotStrictError(f"a newer version wrote it (schema {schema}, this one reads {SCHEMA}); update bptt-check")
-    if schema != SCHEMA:
-        raise NotStrictError(f"its schema is {schema}, and {SCHEMA} is the only one there is")
+def _upgraded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """With the fields that schema 1 did not know, and that may still be left out."""
+    blocks = row.get("blocks")
+    if isinstance(blocks, list):
+        blocks = [{"norms": None, **block} if isinstance(block, dict) else block for block in blocks]
+    return {"causes": [], **row, "blocks": blocks}
 
 
-def _check(row: Mapping[str, Any], rules: Mapping[str, Callable[[Any], bool]], within: str = "") -> None:
-    for key, rule in rules.items():
-        if key not in row:
-            raise NotStrictError(f"{within}field {key!r} is missing")
-        if not rule(row[key]):
-            raise NotStrictError(f"{within}field {key!r} cannot be {clean(repr(row[key])[:200], limit=40)}")
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(is_number(item) for item in value)
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_number(value: Any) -> bool:
-    return (isinstance(value, (int, float)) and not isinstance(value, bool)) or value in ("nan", "inf", "-inf")
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _or_none(rule: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or rule(value)
-
-
-def _all(rule: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, list) and all(rule(item) for item in value)
-
-
-def _is_verdict(value: Any) -> bool:
-    return isinstance(value, str) and value in _VERDICTS
-
-
-_VERDICTS = frozenset(verdict.value for verdict in Verdict) | {""}
-
-_HEADER: Mapping[str, Callable[[Any], bool]] = {
-    "title": _is_text,
-    "planned": _or_none(_is_count),
-    "started": _is_text,
-    "environment": _or_none(_is_object),
+_HEADER: Rules = {
+    "title": is_text,
+    "planned": or_none(is_count),
+    "started": is_text,
+    "environment": or_none(is_object),
 }
 
-_RECORD: Mapping[str, Callable[[Any], bool]] = {
-    "name": _is_text,
-    "kind": _is_text,
-    "case": _is_object,
-    "verdict": _is_verdict,
-    "method": _is_text,
-    "reason": _is_text,
-    "blocks": _all(_is_object),
-    "findings": _all(_is_object),
-    "evaluations": _is_count,
-    "gradient_evaluations": _is_count,
-    "miss_probability": _or_none(_is_number),
-    "miss_size": _or_none(_is_number),
-    "seconds": _is_number,
-    "data": _is_object,
+_RECORD: Rules = {
+    "name": is_text,
+    "kind": is_text,
+    "case": is_object,
+    "verdict": is_verdict,
+    "method": is_text,
+    "reason": is_text,
+    "blocks": all_of(is_object),
+    "findings": all_of(is_object),
+    "causes": all_of(is_object),
+    "evaluations": is_count,
+    "gradient_evaluations": is_count,
+    "miss_probability": or_none(is_number),
+    "miss_size": or_none(is_number),
+    "seconds": is_number,
+    "data": is_object,
 }
 assert _RECORD.keys() == {field.name for field in fields(Record)}
 
-_BLOCK: Mapping[str, Callable[[Any], bool]] = {
-    "name": _is_text,
-    "verdict": _is_verdict,
-    "shape": _all(_is_count),
-    "equation": _or_none(_is_text),
-    "compared": _is_count,
-    "max_relative_error": _or_none(_is_number),
-    "tolerance_ratio": _or_none(_is_number),
-    "index": _or_none(_all(_is_whole)),
-    "analytic": _or_none(_is_number),
-    "reference": _or_none(_is_number),
-    "resolution": _or_none(_is_number),
-    "by_step": _or_none(_all(_is_number)),
-    "note": _is_text,
+_BLOCK: Rules = {
+    "name": is_text,
+    "verdict": is_verdict,
+    "shape": all_of(is_count),
+    "equation": or_none(is_text),
+    "compared": is_count,
+    "max_relative_error": or_none(is_number),
+    "tolerance_ratio": or_none(is_number),
+    "index": or_none(all_of(is_whole)),
+    "analytic": or_none(is_number),
+    "reference": or_none(is_number),
+    "resolution": or_none(is_number),
+    "by_step": or_none(all_of(is_number)),
+    "norms": or_none(all_of(_is_pair)),
+    "note": is_text,
 }
 
-_FINDING: Mapping[str, Callable[[Any], bool]] = {
-    "kind": _is_text,
-    "message": _is_text,
-    "detail": _is_text,
-    "fault": lambda value: isinstance(value, bool),
-}
+_FINDING: Rules = {"kind": is_text, "message": is_text, "detail": is_text, "fault": is_flag}

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from bptt_check.report.model import Grid, Line, Summary
+from bptt_check.report.saved_lines import SavedRun
 from bptt_check.report.tables import incomplete, verdict_advice
 from bptt_check.report.text import MISSING, clean, count, counted, figure, shorten
 
@@ -37,6 +38,28 @@ def table(summary: Summary, *, width: int = 100) -> str:
         lines += [f"  {clean(failure.case, limit=width - 2)}"] if failure.case else []
         lines += [f"  {clean(failure.reproduce, limit=1000)}"] if failure.reproduce else []
     return "\n".join(line.rstrip() for line in lines)
+
+
+def runs_table(runs: Sequence[SavedRun], *, shown: int) -> str:
+    """Return the saved runs as a table of the last ``shown``, no line wider than 100 columns."""
+    if not runs:
+        return "No run has been saved; --save NAME keeps one."
+    left = len(runs) - shown
+    lines = [f"and {counted(left, 'earlier run')}"] if left > 0 else []
+    head = f"{'run':>5} {'name':<16} {'saved (UTC)':<16} {'commit':<9} {'verdict':<12} {'cases':>6} {'worst error':>11}"
+    lines.append(f"{head} {'resolution':>10}")
+    for run in runs[-shown:]:
+        if run.problem:
+            lines.append(shorten(f"{run.number:>5} {run.problem}", 100))
+            continue
+        when = f"{run.saved:%Y-%m-%d %H:%M}" if run.saved else MISSING
+        verdict = str(run.verdict) if run.complete else "INCOMPLETE"
+        lines.append(
+            f"{run.number:>5} {clean(run.name, limit=16) or MISSING:<16} {when:<16} "
+            f"{clean(run.commit, limit=100)[:9] or MISSING:<9} {verdict:<12} {count(run.cases):>6} "
+            f"{figure(run.worst_error):>11} {figure(run.resolution):>10}"
+        )
+    return "\n".join(lines)
 
 
 def _head(summary: Summary) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,7 +12,11 @@ from bptt_check.errors import BpttCheckError
 from bptt_check.report.beforehand import must_be_writable
 from bptt_check.testing.options import Options, options_of
 
+if TYPE_CHECKING:
+    from bptt_check.testing.keeping import Keeping
+
 _OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
+KEEPING: pytest.StashKey[Keeping] = pytest.StashKey()
 
 
 def asked(config: pytest.Config) -> Options:
@@ -27,14 +32,22 @@ def look_ahead(config: pytest.Config) -> None:
     Raises
     ------
     pytest.UsageError
-        If a report could not be written; pytest ends with exit code 4.
+        If a report could not be written, or there is no such run to compare with; pytest ends with exit code 4.
     """
     options = asked(config)
     try:
         for path in options.explicit:
             must_be_writable(path)
+        if options.save or options.compare:
+            from bptt_check.testing.keeping import Keeping
+
+            config.stash[KEEPING] = Keeping(options)
     except BpttCheckError as error:
         raise pytest.UsageError(str(error)) from error
+    if options.wants:
+        from bptt_check.testing.ending import Expecting
+
+        config.pluginmanager.register(Expecting(options.wants), "bptt_check.expecting")
 
 
 def running_folder(config: pytest.Config) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,16 +14,14 @@ import pytest
 
 from bptt_check.errors import BpttCheckError, ReportError
 from bptt_check.report.after_tests import said_after_tests
-from bptt_check.report.files import report_text, write_atomically
+from bptt_check.report.files import write_one
 from bptt_check.report.github import harmless, step_summary, workflow_commands
 from bptt_check.report.journal import read_journal
 from bptt_check.report.model import Summary
 from bptt_check.report.parts import put_in_place
 from bptt_check.report.summary import summarise
 from bptt_check.report.text import clean
-from bptt_check.report.write_errors import cannot_write
-from bptt_check.testing.asked import asked
-from bptt_check.testing.options import Options
+from bptt_check.testing.asked import KEEPING, asked
 
 STEP_SUMMARY_LIMIT = 2**20 - 4096  # of all that a step writes; GitHub drops what is larger
 
@@ -40,6 +38,10 @@ class Ending:
         """Say what makes the run fail."""
         self.said.append(sentence)
         self.bad = True
+
+    def add(self, sentence: str) -> None:
+        """Say something, unless it is empty."""
+        self.said += [sentence] if sentence else []
 
     def attempt(self, action: Callable[[], None]) -> bool:
         """Do ``action``; say why if it fails, and go on."""
@@ -61,9 +63,9 @@ class Ending:
 
 
 def finish(session: pytest.Session, journal: Path, trouble: str) -> None:
-    """Make of ``journal`` all that was asked for, and let the session fail if something is missing."""
-    options = asked(session.config)
-    ending = Ending()
+    """Make of ``journal`` all that was asked for, and let the session fail if something is missing or worse."""
+    config = session.config
+    options, ending = asked(config), Ending()
     if trouble:
         ending.fault(f"not all results could be kept: {trouble}")
     place = options.journal
@@ -71,46 +73,62 @@ def finish(session: pytest.Session, journal: Path, trouble: str) -> None:
         shutil.rmtree(journal.parent, ignore_errors=True)
     else:
         place = journal
-    ending.attempt(lambda: _report(place, options, ending))
+    ending.attempt(lambda: _report(place, config, ending, interrupted=int(session.exitstatus) == 2))
+    _register(session, ending)
+
+
+def _report(journal: Path, config: pytest.Config, ending: Ending, *, interrupted: bool) -> None:
+    options = asked(config)
+    log = read_journal(journal)
+    summary = summarise(log)
+    ending.said[:0] = said_after_tests(summary, quiet=options.quiet)
+    ending.bad |= not summary.complete
+    written = [journal]
+    for path in options.reports:
+        if ending.attempt(partial(write_one, log, summary, path)):
+            written.append(path)
+    broken: list[str] = []
+    if KEEPING in config.stash:
+        keeping = config.stash[KEEPING]
+        if not interrupted:
+            changed, broken = keeping.compared(summary)
+            ending.said += [] if options.quiet else changed.splitlines()
+            ending.said += [f"worse than before: {sentence}" for sentence in broken] if options.quiet else []
+            ending.bad |= bool(broken)
+        ending.attempt(lambda: ending.add(keeping.save(summary)))
+    if not options.quiet:
+        ending.said.append("gradient reports: " + ", ".join(_shown(path) for path in written))
+    if _on_github():
+        ending.commands += workflow_commands(summary, broken)
+    if os.environ.get("GITHUB_STEP_SUMMARY"):
+        ending.attempt(lambda: _to_step_summary(summary, Path(os.environ["GITHUB_STEP_SUMMARY"])))
+
+
+def _register(session: pytest.Session, ending: Ending) -> None:
+    session.config.stash[_ENDING] = ending
     session.config.pluginmanager.register(ending, "bptt_check.ending")
     if ending.bad and int(session.exitstatus) == 0:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _report(journal: Path, options: Options, ending: Ending) -> None:
-    summary = summarise(read_journal(journal))
-    ending.said[:0] = said_after_tests(summary, quiet=options.quiet)
-    ending.bad |= not summary.complete
-    written = [journal]
-    for path in options.journals:
-        if ending.attempt(partial(_copy, journal, path)):
-            written.append(path)
-    for path in options.reports:
-        if ending.attempt(partial(_write, summary, path)):
-            written.append(path)
-    if not options.quiet:
-        ending.said.append("gradient reports: " + ", ".join(_shown(path) for path in written))
-    if _on_github():
-        ending.commands += workflow_commands(summary)
-    if os.environ.get("GITHUB_STEP_SUMMARY"):
-        ending.attempt(lambda: _to_step_summary(summary, Path(os.environ["GITHUB_STEP_SUMMARY"])))
+class Expecting:
+    """Notices that what the command line asks for cannot be had, since no test has left a result."""
+
+    def __init__(self, wanted: str) -> None:
+        self._wanted = wanted
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+        """Fail a run that otherwise passed."""
+        yield
+        config = session.config
+        if _ENDING not in config.stash and int(exitstatus) == 0 and not config.option.collectonly:
+            ending = Ending()
+            ending.fault(f"{self._wanted} was given, and no test that ran checks a gradient")
+            _register(session, ending)
 
 
-def _write(summary: Summary, path: Path) -> None:
-    _make_folder(path)
-    write_atomically(path, report_text(summary, path.suffix[1:]))
-
-
-def _copy(journal: Path, path: Path) -> None:
-    _make_folder(path)
-    write_atomically(path, journal.read_text(encoding="ascii"))
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise cannot_write(path, error) from error
+_ENDING: pytest.StashKey[Ending] = pytest.StashKey()
 
 
 def _shown(path: Path) -> str:

@@ -35,34 +35,38 @@ DEPTHS: Mapping[str, Depth] = MappingProxyType(
 _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     # name, type of the setting, metavar, help
     ("report", "linelist", "PATH", "write a report there; .html .md .json .jsonl .xml says which; may be given often"),
-    ("folder", "string", "DIR", "folder of the journal, of reports where none are named, of saved runs"),
+    ("folder", "string", "DIR", "folder of the journal and, where none are named, of the reports (default: reports)"),
     ("title", "string", "TEXT", "what the reports call the run"),
     ("depth", "string", "LEVEL", "quick, normal or deep: entries and repeats of a check, examples of Hypothesis"),
     ("save", "string", "NAME", "keep this run under NAME, to compare later ones with"),
-    ("saved", "string", "DIR", "folder of saved runs (default: saved, in the folder of the journal)"),
-    ("keep", "string", "N", "of the runs saved under one name keep the newest N (default: all)"),
-    ("compare", "string", "RUN", "compare with a saved run: a name, a number, or last"),
-    ("compare-fail", "linelist", "RULE", "fail on what is worse: max_error:10x, resolution:10x, missing; often"),
+    ("runs", "string", "DIR", "folder of saved runs (default: runs, in the folder of the journal)"),
+    ("keep", "string", "N|AGE", "with save: how many runs to keep, such as 20, or for how long: 30d (default: all)"),
+    ("compare", "string", "RUN", "say what has changed since a saved run: a number, a name, last, or a file"),
+    ("fail-on", "linelist", "RULE", "fail where a gradient is: worse, missing, max_error:10x, resolution:10x; often"),
     ("quiet", "bool", "", "at the end only the verdict and what is wrong"),
 )
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a run was asked for. ``explicit`` are the paths that someone named; ``reports`` hold all but journals."""
+    """What a run was asked for.
+
+    ``explicit`` are the paths that someone named; ``reports`` are all but the journal. ``wants`` names an option of the
+    command line that cannot be met where no test leaves a result. ``base`` is where the path of a run begins.
+    """
 
     journal: Path
-    journals: tuple[Path, ...]
     reports: tuple[Path, ...]
     explicit: tuple[Path, ...]
     title: str
     quiet: bool
-    saved: Path
+    runs: Path
     save: str
-    keep: int | None
+    keep: str
     compare: str
+    base: Path
     rules: tuple[str, ...]
-    compare_on_command_line: bool
+    wants: str
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -93,7 +97,7 @@ def depth_of(config: pytest.Config) -> Depth:
 
 def asked_for_anything(config: pytest.Config) -> bool:
     """Whether the command line or the project says anything that has to be looked at before the tests begin."""
-    names = ("report", "folder", "save", "keep", "compare", "compare-fail")
+    names = ("report", "folder", "runs", "save", "keep", "compare", "fail-on")
     return any(config.getoption(_setting(name)) or config.getini(_setting(name)) for name in names)
 
 
@@ -112,37 +116,29 @@ def options_of(config: pytest.Config) -> Options:
             raise pytest.UsageError(f"--gradient-report={path}: the name must end in one of {', '.join(SUFFIXES)}")
     journals = tuple(path for path in paths if path.suffix == ".jsonl")
     journal = journals[0] if journals else folder / f"{STEM}.jsonl"
-    reports = tuple(path for path in paths if path.suffix != ".jsonl")
+    reports = tuple(path for path in paths if path != journal)
     if not paths:
         reports = tuple(journal.with_suffix(suffix) for suffix in DEFAULT_TYPES)
-    rules = tuple(_values(config, "compare-fail"))
-    compare = _text(config, "compare")
+    rules = tuple(_values(config, "fail-on"))
+    compare, save, keep = (_text(config, name) for name in ("compare", "save", "keep"))
     if rules and not compare:
-        raise pytest.UsageError("--gradient-compare-fail says when to fail; --gradient-compare must say against what")
-    save = _text(config, "save")
+        raise pytest.UsageError("--gradient-fail-on says when to fail; --gradient-compare must say beside what")
+    if keep and not save and config.getoption(_setting("keep")):
+        raise pytest.UsageError("--gradient-keep says how many runs to keep; --gradient-save must say under which name")
     return Options(
         journal=journal,
-        journals=journals[1:],
         reports=reports,
         explicit=(*paths, *([journal] if _path(config, "folder") else [])),
         title=_text(config, "title") or f"tests of {config.rootpath.name or 'this project'}",
         quiet=bool(_value(config, "quiet")),
-        saved=_path(config, "saved") or folder / "saved",
+        runs=_path(config, "runs") or folder / "runs",
         save=save,
-        keep=_keep(config),
+        keep=keep,
         compare=compare,
+        base=_base(config, "compare"),
         rules=rules,
-        compare_on_command_line=bool(config.getoption(_setting("compare"))),
+        wants=next((f"--gradient-{n}" for n in ("compare", "save", "report") if config.getoption(_setting(n))), ""),
     )
-
-
-def _keep(config: pytest.Config) -> int | None:
-    text = _text(config, "keep")
-    if not text:
-        return None
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text[:9]) <= 10**6:
-        raise pytest.UsageError(f"--gradient-keep={text}: takes a whole number of at least 1")
-    return int(text)
 
 
 def _value(config: pytest.Config, name: str) -> Any:

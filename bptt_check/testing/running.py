@@ -82,6 +82,8 @@ class Running:
         data |= {"example": now.examples} if drawn else {}
         data |= {"attempt": now.number} if now.number > 1 else {}
         record = replace(_record(result), data=data)
+        if drawn:  # what is drawn differs from run to run; the test is what a later run can be held against
+            record = replace(record, name=id_of(now.nodeid))
         now.count(record)
         self._write(record)
 

@@ -1,0 +1,77 @@
+"""A run as rows that can be held beside those of another run: a case, a block of it, and what was found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from bptt_check.report.reading import number, verdict_of
+from bptt_check.report.record import Record
+from bptt_check.results import Verdict
+
+VERDICTS = (Verdict.AGREES, Verdict.NOT_RETURNED, Verdict.INCONCLUSIVE, Verdict.DISAGREES)  # from best to worst
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a run found of one block of one case; with an empty ``block``, of the case as a whole.
+
+    ``error`` is the worst relative error, ``ratio`` the same in units of the tolerance, ``resolution`` the coarsest
+    one, ``compared`` the number of entries; of all cases where several share a name.
+    """
+
+    name: str
+    block: str
+    verdict: Verdict
+    compared: int = 0
+    error: float | None = None
+    ratio: float | None = None
+    resolution: float | None = None
+
+
+def rows_of(records: Iterable[Record]) -> tuple[Row, ...]:
+    """Return the rows of all cases among ``records``, sorted by name and block."""
+    rows: dict[tuple[str, str], Row] = {}
+    for record in records:
+        if record.kind == "case":
+            for row in _rows(record):
+                key = row.name, row.block
+                rows[key] = joined(rows[key], row) if key in rows else row
+    return tuple(rows[key] for key in sorted(rows))
+
+
+def _rows(record: Record) -> list[Row]:
+    whole = Row(record.name, "", verdict_of(record), sum(block["compared"] for block in record.blocks))
+    blocks = [
+        Row(
+            name=record.name,
+            block=block["name"],
+            verdict=Verdict(block["verdict"] or Verdict.INCONCLUSIVE.value),
+            compared=block["compared"],
+            error=number(block["max_relative_error"]),
+            ratio=number(block["tolerance_ratio"]),
+            resolution=number(block["resolution"]),
+        )
+        for block in record.blocks
+        if block["name"]
+    ]
+    return [whole, *blocks]
+
+
+def joined(one: Row, other: Row) -> Row:
+    """Return the worst of two rows that share a name."""
+    return replace(
+        one,
+        verdict=max(one.verdict, other.verdict, key=VERDICTS.index),
+        compared=one.compared + other.compared,
+        error=worse(one.error, other.error),
+        ratio=worse(one.ratio, other.ratio),
+        resolution=worse(one.resolution, other.resolution),
+    )
+
+
+def worse(one: float | None, other: float | None) -> float | None:
+    """Return the larger of two figures, of which NaN is the worst and none the best."""
+    known = [value for value in (one, other) if value is not None]
+    return next((value for value in known if math.isnan(value)), max(known, default=None))
