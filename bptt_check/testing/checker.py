@@ -32,6 +32,8 @@ class GradientCheck:
     """
 
     def __init__(self, running: Running, defaults: Mapping[str, Any]) -> None:
+        import bptt_check.checking  # noqa: F401  now, not in the first example, for which Hypothesis stops the time
+
         self._running = running
         self._defaults = dict(defaults)
 

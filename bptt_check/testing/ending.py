@@ -21,7 +21,8 @@ from bptt_check.report.model import Summary
 from bptt_check.report.parts import put_in_place
 from bptt_check.report.summary import summarise
 from bptt_check.report.text import clean
-from bptt_check.testing.asked import KEEPING, asked
+from bptt_check.testing.asked import KEEPING
+from bptt_check.testing.options import asked
 
 STEP_SUMMARY_LIMIT = 2**20 - 4096  # of all that a step writes; GitHub drops what is larger
 

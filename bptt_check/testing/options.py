@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ SUFFIXES = (".jsonl", ".json", ".md", ".html", ".xml")
 STEM = "gradients"
 FIXTURES = frozenset({"gradient_check", "gradient_record"})  # a test that uses one of them owes a result
 DEFAULT_TYPES = (".json", ".md", ".html")
+RUN = "run.jsonl"  # the journal of a run, while it runs
+FOLDER, TROUBLE, UNWRITABLE = "bptt_check_folder", "bptt_check_trouble", "bptt_check_unwritable"  # between processes
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,27 @@ def asked_for_anything(config: pytest.Config) -> bool:
     """Whether the command line or the project says anything that has to be looked at before the tests begin."""
     names = ("report", "folder", "runs", "save", "keep", "compare", "fail-on")
     return any(config.getoption(_setting(name)) or config.getini(_setting(name)) for name in names)
+
+
+def asked(config: pytest.Config) -> Options:
+    """Return what the run was asked for, read once. Raises ``pytest.UsageError`` as :func:`options_of` does."""
+    if _ASKED not in config.stash:
+        config.stash[_ASKED] = options_of(config)
+    return config.stash[_ASKED]
+
+
+_ASKED: pytest.StashKey[Options] = pytest.StashKey()
+
+
+def running_folder(config: pytest.Config) -> Path:
+    """Return a folder that this run alone writes to, beside the place of its journal; it is not made here."""
+    journal = asked(config).journal
+    return journal.with_name(f"{journal.stem}.running-{secrets.token_hex(4)}")
+
+
+def came_to_its_end(exitstatus: int) -> bool:
+    """Whether a session with this status has run what it meant to run: not interrupted, no internal error."""
+    return int(exitstatus) in (0, 1, 5)
 
 
 def options_of(config: pytest.Config) -> Options:

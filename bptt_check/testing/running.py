@@ -15,17 +15,23 @@ from bptt_check.report.journal import Journal, environment
 from bptt_check.report.reading import number, verdict_of
 from bptt_check.report.record import Record, record_of
 from bptt_check.report.tests import ending_of, id_of, plan_of
-from bptt_check.testing.asked import asked, running_folder
 from bptt_check.testing.ending import finish
 from bptt_check.testing.examples import inside_given
 from bptt_check.testing.lines import again
-from bptt_check.testing.options import FIXTURES
+from bptt_check.testing.options import (
+    FIXTURES,
+    FOLDER,
+    RUN,
+    TROUBLE,
+    UNWRITABLE,
+    asked,
+    came_to_its_end,
+    running_folder,
+)
 
 if TYPE_CHECKING:
     from bptt_check.results import Result
 
-FOLDER, TROUBLE, UNWRITABLE = "bptt_check_folder", "bptt_check_trouble", "bptt_check_unwritable"  # between processes
-RUN = "run.jsonl"
 _WORST = {"AGREES": 0, "INCONCLUSIVE": 1, "DISAGREES": 2}
 _OUTCOMES = {"passed": 0, "skipped": 1, "failed": 2}
 
@@ -155,11 +161,6 @@ class Running:
         except ReportError as error:
             self.trouble = self.trouble or str(error)
         self._journal.abandon()
-
-
-def came_to_its_end(exitstatus: int) -> bool:
-    """Whether a session with this status has run what it meant to run: not interrupted, no internal error."""
-    return int(exitstatus) in (0, 1, 5)
 
 
 def running_of(config: pytest.Config) -> Running:
