@@ -1,4 +1,4 @@
-"""What GitHub shows: at most nine annotations and a count, a step summary below its limit, nothing that is not escaped."""
+"""What GitHub shows: at most nine annotations and a count, a step summary below its limit, all of it escaped."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ def a_summary(*names, wrong=True, blocks=1, lost=()):
     verdict = Verdict.DISAGREES if wrong else Verdict.AGREES
     records = []
     for name in names:
-        made = {
-            f"W{k}{name}": Block(f"W{k}{name}", verdict, (1,), None, 1, 0.5, 1e9, (0,), 1.0, 2.0, 1e-9)
-            for k in range(blocks)
-        }
+        made = {}
+        for k in range(blocks):
+            made[f"W{k}{name}"] = Block(f"W{k}{name}", verdict, (1,), None, 1, 0.5, 1e9, (0,), 1.0, 2.0, 1e-9)
         records.append(record_of(Result(name, verdict, made)))
         records.append(ending_of(name, outcome="failed", attempt=1, results=1, asked=True, file="a,b:c.py", line=3))
     return summarise(RunLog("a run", records=(*plan_of([*names, *lost]), *records), ended=True))
@@ -38,10 +37,7 @@ def test_there_are_at_most_nine_annotations_and_a_count(wrong, shown):
     commands = workflow_commands(a_summary(*(f"case {k}" for k in range(wrong))))
     assert len(commands) == shown
     if wrong > 9:
-        assert (
-            commands[-1]
-            == f"::notice::and {wrong - 9} more finding{'s' if wrong > 10 else ''} about gradients, in the report"
-        )
+        assert re.fullmatch(rf"::notice::and {wrong - 9} more findings? about gradients, in the report", commands[-1])
 
 
 def test_what_became_worse_and_what_is_missing_is_annotated_too():

@@ -32,9 +32,9 @@ def test_wrong(gradient_record):
     gradient_record(result("wrong", 0.5, wrong=True))
 
 class TestGroup:
-    def test_numpy(self, gradient_record, record_property):
+    def test_numpy(self, gradient_record, request):
         gradient_record(result("numpy", np.float64(2e-15)))
-        record_property("mine", 1)
+        request.node.user_properties.append(("mine", 1))
 """
 
 
@@ -46,6 +46,10 @@ def reports(run, *options):
     log = ran.journal("out/r.jsonl")
     assert len(log.records) == len({record.as_json().__str__() for record in log.records})  # each once
     return ran.report("out/r.json"), texts
+
+
+def cases_of(report):
+    return [record["name"] for record in report["records"] if record["kind"] == "case"]
 
 
 def timeless(text):
@@ -97,9 +101,7 @@ def test_every_attempt_of_a_test_that_is_run_again_is_kept(run, processes):
     ran = run(FLAKY, "--reruns=3", *processes)
     assert ran.code == 0, ran.said
     report = ran.report()
-    assert [record["name"] for record in report["records"] if record["kind"] == "case"] == [
-        f"attempt {k}" for k in (1, 2, 3)
-    ]
+    assert cases_of(report) == [f"attempt {k}" for k in (1, 2, 3)]
     assert report["complete"] and report["tests"]["selected"] == 1
     assert report["verdict"] == "DISAGREES"  # an attempt that passes takes nothing back
 
@@ -109,7 +111,7 @@ def test_a_worker_that_dies_and_a_test_that_is_run_again_beside_each_other(run):
     source = FLAKY + "\ndef test_dies(gradient_record):\n    gradient_record(result('before'))\n    os._exit(7)\n"
     ran = run(source, "--reruns=3", "-n", "2")
     assert ran.code == 1, ran.said
-    found = [record["name"] for record in ran.report()["records"] if record["kind"] == "case"]
+    found = cases_of(ran.report())
     assert {"attempt 1", "attempt 2", "attempt 3"} <= set(found) and "before" in found
     assert "test_inner.py::test_dies did not come to its end" in ran.said
 
@@ -120,17 +122,9 @@ def test_what_was_found_is_in_the_junit_report_of_pytest_as_plain_numbers(run, p
     assert ran.code == 0, ran.said
     cases = {case.get("name"): case for case in ElementTree.parse(run.folder / "junit.xml").iter("testcase")}
     found = {name: {p.get("name"): p.get("value") for p in case.iter("property")} for name, case in cases.items()}
-    assert found["test_wrong"] == {
-        "gradient_results": "1",
-        "gradient_verdict": "DISAGREES",
-        "gradient_worst_error": "0.5",
-    }
-    assert found["test_numpy"] == {
-        "gradient_results": "1",
-        "gradient_verdict": "AGREES",
-        "gradient_worst_error": "2e-15",
-        "mine": "1",
-    }
+    kept = ("gradient_results", "gradient_verdict", "gradient_worst_error")
+    assert found["test_wrong"] == dict(zip(kept, ("1", "DISAGREES", "0.5"), strict=True))
+    assert found["test_numpy"] == {**dict(zip(kept, ("1", "AGREES", "2e-15"), strict=True)), "mine": "1"}
     assert found["test_same"]["gradient_results"] == "3" and found["test_same"]["gradient_worst_error"] == "3e-15"
     assert "np.float64" not in (run.folder / "junit.xml").read_text(encoding="utf-8")
 
@@ -167,9 +161,7 @@ def test_it(subtests, gradient_record):
     ran = run(source, *processes)
     assert ran.code == 1, ran.said
     report = ran.report()
-    assert [record["name"] for record in report["records"] if record["kind"] == "case"] == [
-        f"case {k}" for k in range(3)
-    ]
+    assert cases_of(report) == [f"case {k}" for k in range(3)]
     assert report["complete"]
 
 
