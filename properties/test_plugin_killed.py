@@ -1,4 +1,4 @@
-"""Runs that do not come to a good end: killed, interrupted, out of space. Nothing found is lost, none reads as passed."""
+"""Runs that do not come to a good end: killed, interrupted, out of space. Nothing is lost, and none reads as passed."""
 
 from __future__ import annotations
 
@@ -153,8 +153,7 @@ def test_a_report_that_cannot_be_written_is_a_usage_error_before_the_first_test(
 @pytest.mark.parametrize("source", [FEW, "def test_it(): pass\n"], ids=["used", "not used"])
 def test_a_default_place_that_cannot_be_written_matters_only_where_it_is_used(run, processes, source):
     (run.folder / "reports").touch()
-    ran = run(source.replace("k):", "k):
-    pathlib.Path('ran').touch()"), *processes)
+    ran = run(source.replace("k):", "k):\n    pathlib.Path('ran').touch()"), *processes)
     assert ran.code == (4 if source == FEW else 0), ran.said
     assert not (run.folder / "ran").exists()
     if source == FEW:
