@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bptt_check.testing.options import FIXTURES, add_options, asked_for_anything
+from bptt_check.testing.declared import FIXTURES, add_options, asked_for_anything
 
 if TYPE_CHECKING:
     from bptt_check.results import Result

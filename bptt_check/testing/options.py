@@ -1,4 +1,4 @@
-"""Options of the command line and settings of the project, the same under one name each; the command line wins."""
+"""What a run was asked for, by options of the command line and settings of the project; the command line wins."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from bptt_check.testing.declared import setting
+
 SUFFIXES = (".jsonl", ".json", ".md", ".html", ".xml")
 STEM = "gradients"
-FIXTURES = frozenset({"gradient_check", "gradient_record"})  # a test that uses one of them owes a result
 DEFAULT_TYPES = (".json", ".md", ".html")
 RUN = "run.jsonl"  # the journal of a run, while it runs
 FOLDER, TROUBLE, UNWRITABLE = "bptt_check_folder", "bptt_check_trouble", "bptt_check_unwritable"  # between processes
@@ -33,20 +34,6 @@ DEPTHS: Mapping[str, Depth] = MappingProxyType(
         "normal": Depth({}, None),  # whatever the tests and their Hypothesis profile say
         "deep": Depth({"entries": "all", "repeats": 44}, 1000),  # 44: sees 99 % of faults that strike one call in ten
     }
-)
-
-_OPTIONS: tuple[tuple[str, str, str, str], ...] = (
-    # name, type of the setting, metavar, help
-    ("report", "linelist", "PATH", "write a report there; .html .md .json .jsonl .xml says which; may be given often"),
-    ("folder", "string", "DIR", "folder of the journal and, where none are named, of the reports (default: reports)"),
-    ("title", "string", "TEXT", "what the reports call the run"),
-    ("depth", "string", "LEVEL", "quick, normal or deep: entries and repeats of a check, examples of Hypothesis"),
-    ("save", "string", "NAME", "keep this run under NAME, to compare later ones with"),
-    ("runs", "string", "DIR", "folder of saved runs (default: runs, in the folder of the journal)"),
-    ("keep", "string", "N|AGE", "with save: how many runs to keep, such as 20, or for how long: 30d (default: all)"),
-    ("compare", "string", "RUN", "say what has changed since a saved run: a number, a name, last, or a file"),
-    ("fail-on", "linelist", "RULE", "fail where a gradient is: worse, missing, max_error:10x, resolution:10x; often"),
-    ("quiet", "bool", "", "at the end only the verdict and what is wrong"),
 )
 
 
@@ -72,36 +59,12 @@ class Options:
     wants: str
 
 
-def add_options(parser: pytest.Parser) -> None:
-    """Declare all of them."""
-    group = parser.getgroup("gradient", "gradients (bptt-check)")
-    for name, kind, metavar, text in _OPTIONS:
-        flag, setting = f"--gradient-{name}", _setting(name)
-        if kind == "bool":
-            group.addoption(flag, dest=setting, action="store_true", default=None, help=text)
-        elif kind == "linelist":
-            group.addoption(flag, dest=setting, action="append", metavar=metavar, default=None, help=text)
-        else:
-            group.addoption(flag, dest=setting, metavar=metavar, default=None, help=text)
-        parser.addini(setting, text, type=kind, default=None)  # type: ignore[arg-type]
-
-
-def _setting(name: str) -> str:
-    return f"gradient_{name.replace('-', '_')}"
-
-
 def depth_of(config: pytest.Config) -> Depth:
     """Return the depth asked for. Raises ``pytest.UsageError`` for one that does not exist."""
     name = _text(config, "depth") or "normal"
     if name not in DEPTHS:
         raise pytest.UsageError(f"--gradient-depth={name}: takes {', '.join(DEPTHS)}")
     return DEPTHS[name]
-
-
-def asked_for_anything(config: pytest.Config) -> bool:
-    """Whether the command line or the project says anything that has to be looked at before the tests begin."""
-    names = ("report", "folder", "runs", "save", "keep", "compare", "fail-on")
-    return any(config.getoption(_setting(name)) or config.getini(_setting(name)) for name in names)
 
 
 def asked(config: pytest.Config) -> Options:
@@ -147,7 +110,7 @@ def options_of(config: pytest.Config) -> Options:
     compare, save, keep = (_text(config, name) for name in ("compare", "save", "keep"))
     if rules and not compare:
         raise pytest.UsageError("--gradient-fail-on says when to fail; --gradient-compare must say beside what")
-    if keep and not save and config.getoption(_setting("keep")):
+    if keep and not save and config.getoption(setting("keep")):
         raise pytest.UsageError("--gradient-keep says how many runs to keep; --gradient-save must say under which name")
     return Options(
         journal=journal,
@@ -161,13 +124,13 @@ def options_of(config: pytest.Config) -> Options:
         compare=compare,
         base=_base(config, "compare"),
         rules=rules,
-        wants=next((f"--gradient-{n}" for n in ("compare", "save", "report") if config.getoption(_setting(n))), ""),
+        wants=next((f"--gradient-{n}" for n in ("compare", "save", "report") if config.getoption(setting(n))), ""),
     )
 
 
 def _value(config: pytest.Config, name: str) -> Any:
-    given = config.getoption(_setting(name))
-    return config.getini(_setting(name)) if given is None else given
+    given = config.getoption(setting(name))
+    return config.getini(setting(name)) if given is None else given
 
 
 def _text(config: pytest.Config, name: str) -> str:
@@ -189,4 +152,4 @@ def _paths(config: pytest.Config, name: str) -> list[Path]:
 
 def _base(config: pytest.Config, name: str) -> Path:
     """Where a relative path begins: of an option where the user is, of a setting where the project is."""
-    return config.invocation_params.dir if config.getoption(_setting(name)) else config.rootpath
+    return config.invocation_params.dir if config.getoption(setting(name)) else config.rootpath

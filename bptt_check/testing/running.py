@@ -15,11 +15,11 @@ from bptt_check.report.journal import Journal, environment
 from bptt_check.report.reading import number, verdict_of
 from bptt_check.report.record import Record, record_of
 from bptt_check.report.tests import ending_of, id_of, plan_of
+from bptt_check.testing.declared import FIXTURES
 from bptt_check.testing.ending import finish
 from bptt_check.testing.examples import inside_given
 from bptt_check.testing.lines import again
 from bptt_check.testing.options import (
-    FIXTURES,
     FOLDER,
     RUN,
     TROUBLE,
