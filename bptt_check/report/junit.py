@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as Tree
 
 from bptt_check.report.model import Failure, Summary
-from bptt_check.report.reading import number, verdict_of
+from bptt_check.report.reading import failure_of, number, verdict_of
 from bptt_check.report.record import Record
 from bptt_check.report.tables import incomplete, key_figures, verdict_advice
 from bptt_check.report.tests import smallest
@@ -24,7 +24,7 @@ def junit_report(summary: Summary) -> str:
     for one test the last of each verdict is there.
     """
     cases = smallest([record for record in summary.records if record.kind == "case"])
-    failures = {id(record): failure for record, failure in _failing(summary, cases)}
+    failures = {id(record): failure for record, failure in _failing(cases)}
     extra = _of_the_run(summary)
     verdicts = [verdict_of(record) for record in cases]
     counts = {
@@ -50,15 +50,9 @@ def junit_report(summary: Summary) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + Tree.tostring(root, encoding="unicode") + "\n"
 
 
-def _failing(summary: Summary, cases: Sequence[Record]) -> list[tuple[Record, Failure]]:
-    """Each failing record with what is said of it; both come in the order of the summary."""
-    pairs: list[tuple[Record, Failure]] = []
-    for verdict, failures in (
-        (Verdict.DISAGREES, summary.disagreements),
-        (Verdict.INCONCLUSIVE, summary.inconclusives),
-    ):
-        pairs += zip((record for record in cases if verdict_of(record) is verdict), failures, strict=True)
-    return pairs
+def _failing(cases: Sequence[Record]) -> list[tuple[Record, Failure]]:
+    """Each failing record with what is said of it."""
+    return [(record, failure_of(record)) for record in cases if verdict_of(record) is not Verdict.AGREES]
 
 
 def _of_the_run(summary: Summary) -> str:

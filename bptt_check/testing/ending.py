@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from bptt_check.errors import BpttCheckError, ReportError
 from bptt_check.report.after_tests import said_after_tests
+from bptt_check.report.beside import beside
 from bptt_check.report.files import write_one
 from bptt_check.report.github import harmless, step_summary, workflow_commands
 from bptt_check.report.journal import read_journal
@@ -84,13 +86,17 @@ def _report(journal: Path, config: pytest.Config, ending: Ending, *, interrupted
     summary = summarise(log)
     ending.said[:0] = said_after_tests(summary, quiet=options.quiet)
     ending.bad |= not summary.complete
+    keeping = config.stash.get(KEEPING, None)
+    held = (None, ()) if keeping is None or interrupted else (keeping.baseline, keeping.rules)
+    more = beside(summary, options.runs, baseline=held[0], rules=held[1])
     written = [journal]
     for path in options.reports:
-        if ending.attempt(partial(write_one, log, summary, path)):
+        with suppress(OSError):  # writing says what is wrong
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if ending.attempt(partial(write_one, log, summary, path, more)):
             written.append(path)
     broken: list[str] = []
-    if KEEPING in config.stash:
-        keeping = config.stash[KEEPING]
+    if keeping is not None:
         if not interrupted:
             changed, broken = keeping.compared(summary)
             ending.said += [] if options.quiet else changed.splitlines()

@@ -22,7 +22,7 @@ class Keeping:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._rules = tuple(changes.parse_rule(text) for text in options.rules)
+        self.rules: tuple[changes.Rule, ...] = tuple(changes.parse_rule(text) for text in options.rules)
         self._keep = saved.parse_keep(options.keep) if options.keep else None
         if options.save:
             saved.must_be_name(options.save)
@@ -30,14 +30,14 @@ class Keeping:
         which = options.compare
         is_file = bool({"/", os.sep} & set(which)) or which.endswith((".json", ".jsonl"))
         found = options.base / which if is_file else which and saved.find(options.runs, which)
-        self._baseline = saved.load(found) if found else None
+        self.baseline = saved.load(found) if found else None
 
     def compared(self, summary: Summary) -> tuple[str, list[str]]:
         """Return what has changed, as text, and a sentence for each rule that is broken."""
-        if self._baseline is None:
+        if self.baseline is None:
             return "", []
-        found = changes.compare(self._baseline, saved.of(summary))
-        return changes.said(found, self._rules), [str(broken) for broken in changes.broken(found, self._rules)]
+        found = changes.compare(self.baseline, saved.of(summary))
+        return changes.said(found, self.rules), [str(broken) for broken in changes.broken(found, self.rules)]
 
     def save(self, summary: Summary) -> str:
         """Keep the run if that was asked for, and say so. Raises ``ReportError`` if it cannot be written."""
