@@ -452,7 +452,7 @@ def _rounded(what: str, function: Callable[[Array], Array], low: float, high: fl
 
 
 _rounded("to float32", lambda m: m.astype(np.float32), -12, 6)
-_rounded("to float16", lambda m: m.astype(np.float16), -1, 1)
+_rounded("to float16", lambda m: m.astype(np.float16), -4, -1)
 _rounded("to whole numbers", np.rint, 1.5, 5)
 _rounded("to 3 decimals", lambda m: np.round(m, 3), -1, 2)
 _rounded("to 4 significant digits", lambda m: np.vectorize(lambda v: float(f"{v:.3e}"))(m), -12, 6)

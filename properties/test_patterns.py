@@ -199,6 +199,15 @@ def test_where_finds_the_part_of_a_packed_block(rng):
     assert (place.part, place.entries) == ((2, 4), "[6:9, :]")
 
 
+def test_what_was_not_compared_does_not_narrow_a_region(rng):
+    right = {"W": rng.normal(size=(6, 5))}
+    wrong, known = right["W"].copy(), right["W"].copy()
+    wrong[2] += 1
+    known[2, 3] = known[0, 1] = known[5, 0] = np.nan
+    (found,) = patterns({"W": wrong}, {"W": known}, {"W": np.full((6, 5), 1e-12)}, point={}, lengths={})
+    assert (found.kind, found.message) == ("rows", "is right but for [2, :]")
+
+
 def test_where_says_which_steps_a_sum_lacks(rng):
     steps = rng.normal(size=(5, 4, 4))
     right, by_step = {"W": steps.sum(axis=0)}, {"W": steps}
