@@ -82,8 +82,7 @@ GATES = (
             target.strip(),
             swap_text(right + " *", wrong + " *"),
             f"{target.strip()} uses {_paper(wrong)} where {_paper(right)} belongs",
-            _BECAUSE.get((target, wrong))
-            or _otherwise(right, wrong),
+            _BECAUSE.get((target, wrong)) or _otherwise(right, wrong),
             common=(target, wrong) in _BECAUSE and (target, wrong) not in _RARER,
         )
         for target, (right, wrongs) in _WRONG.items()

@@ -99,6 +99,6 @@ class _Group:
     faults: list[Fault]
 
 
-def _sum(along: Mapping[str, Array], gradient: Mapping[str, Array]) -> float:
+def _sum(along: Mapping[str, Any], gradient: Mapping[str, Array]) -> float:
     """One number of a gradient, by which those that are the same are found near each other."""
     return sum(float((along[k] * a).sum()) for k, a in gradient.items() if a.shape == along[k].shape)

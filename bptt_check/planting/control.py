@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from bptt_check.checking import check
-from bptt_check.errors import BpttCheckError
 from bptt_check.faults import Fault
 from bptt_check.planting.known import Known
 from bptt_check.planting.structural import Structural, planted, structural
@@ -102,9 +100,9 @@ class Control:
             return tuple(self.plantings)
         ids = list(self.plantings)
         drawn = [ids[n] for n in np.random.default_rng(seed).permutation(len(ids))]
-        firsts = {self.plantings[id].group: id for id in reversed(drawn)}.values()
-        taken = [*sorted(firsts, key=drawn.index), *(id for id in drawn if id not in firsts)][:sample]
-        return tuple(id for id in ids if id in taken)
+        firsts = {self.plantings[fault].group: fault for fault in reversed(drawn)}.values()
+        taken = [*sorted(firsts, key=drawn.index), *(fault for fault in drawn if fault not in firsts)][:sample]
+        return tuple(fault for fault in ids if fault in taken)
 
     def outcome(self, fault: str) -> Outcome:
         """Plant one fault and check: what becomes of it."""

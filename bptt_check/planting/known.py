@@ -63,10 +63,14 @@ class Known:
         own = self._own({**point, **self.subject.interventions})
         program = self._program(point)
         right = self._theirs(program.right, own)
-        changed, same = [], []
+        changed: list[Fault] = []
+        same: list[Fault] = []
         for fault in faults:
-            with np.errstate(all="ignore"):
-                wrong = self._theirs(program.run(dict(fault.changes)), own)
+            try:
+                with np.errstate(all="ignore"):
+                    wrong = self._theirs(program.run(dict(fault.changes)), own)
+            except (ValueError, TypeError, IndexError):
+                continue  # shapes that do not fit: nobody's program runs with this mistake here
             (changed if any(self._apart(wrong[k], right[k]) for k in right) else same).append(fault)
         return changed, same
 

@@ -19,14 +19,14 @@ from bptt_check.results import WIDTH
 ID, COUNTS = 39, 11  # columns of a way's name, and of its two counts
 PAGE = """# The catalogue of faults
 
-What goes wrong in backward passes through time that are derived by hand: {ways} ways, {places} places in the {cells} cells of
-the family. `bptt-check` runs each of them on the cell that it recognises and names the one that gives the gradient under
-test; `bptt-check explain NAME` works one of them out in numbers, `bptt-check mutate FILE.py` plants them in a backward pass of
-yours. This page is what `bptt-check faults --markdown` prints.
+What goes wrong in backward passes through time that are derived by hand: {ways} ways, {places} places in the {cells}
+cells of the family. Where `bptt-check` recognises the cell that it checks, it makes each of them and names the one that
+gives the gradient under test. `bptt-check explain NAME` works one out in numbers; `bptt-check mutate FILE.py` plants
+them in a backward pass of yours. This page is what `bptt-check faults --markdown` prints.
 
 Each way is shown at one place; it strikes others alike. The equations are those of [equations.md](equations.md). In the
-code, `h[t]` and `s[t]` are h(t) and s(t), slot 0 holds the initial state; `dl[t]` is ∂l(t)/∂h(t); `dh_next`, `ds_next` are
-what step t+1 hands back, and `dz_k_later` is dz_k of step t+1. Those marked • are met most.
+lines, `h[t]` and `s[t]` are h(t) and s(t), slot 0 holds the initial state; `dl[t]` is ∂l(t)/∂h(t); `dh_next` and
+`ds_next` are what step t+1 hands back, and `dz_k_later` is dz_k of step t+1. Those marked • are met most.
 """
 
 
@@ -58,7 +58,7 @@ class Row:
         """What is wrong, for all places at once."""
         targets = [target for faults in self.faults.values() for fault in faults for target, _ in fault.changes]
         kinds = tuple(dict.fromkeys(_kind(target) for target in targets))
-        several = len(kinds) > 1 or len(set(targets)) > 1 and kinds[0] in ("dh_next", "ds_next")
+        several = len(kinds) > 1 or (len(set(targets)) > 1 and kinds[0] in ("dh_next", "ds_next"))
         return said(self.way.says, ", ".join(kinds), k="k", j="j", several=several)
 
     def as_json(self) -> dict[str, Any]:
@@ -145,12 +145,12 @@ def table(shown: Sequence[Row], counted: Mapping[str, Any], *, equation: str = "
         lines.append(f"{mark} {row.way.id:<{ID - 2}}{len(row.places):>6}{len(row.faults):>3}  {text[0]}")
         lines += [" " * (ID + COUNTS) + more for more in text[1:]]
     still = len(counted["unchanged_of_cell"])
+    nothing = f"; {still} change nothing at random cases" if still else ""
     summary = (
-        f"{_number(counted['ways'], 'way')}; {_number(counted['places'], 'place')} by name, {counted['faults']} in all over "
-        f'{counted["cells"]} cells (column "in"). Of cell {counted["cell"]}: {counted["faults_of_cell"]} faults, which '
-        f"give {counted['classes_of_cell']} different gradients at a random case"
-        + (f"; {still} change nothing at random cases. " if still else ". ")
-        + "• is met most."
+        f"{_number(counted['ways'], 'way')}; {_number(counted['places'], 'place')} by name, {counted['faults']} in all "
+        f'over {_number(counted["cells"], "cell")} (column "in"). Cell {counted["cell"]} has '
+        f"{_number(counted['faults_of_cell'], 'fault')}, told apart by "
+        f"{_number(counted['classes_of_cell'], 'gradient')} at a random case{nothing}. • is met most."
     )
     return "\n".join([*lines, "", *wrap(summary, WIDTH)])
 

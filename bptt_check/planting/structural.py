@@ -1,4 +1,4 @@
-"""What can go wrong with any gradient, planted where no cell is recognised: factors, arrays exchanged, steps left out."""
+"""What can go wrong with any gradient, planted where no cell is recognised: factors, exchanges, missing steps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def structural(subject: Subject, gradient: Mapping[str, Array]) -> tuple[Structu
     blocks = {name: a for name, a in gradient.items() if a.size and a.any()}
     found: list[Structural] = []
     for name, array in blocks.items():
-        found += _of_block(name, array, timed=array.ndim == 3 and len(array) == subject.case.get("T") and len(array) > 2)
+        found += _of_block(
+            name, array, timed=array.ndim == 3 and len(array) == subject.case.get("T") and len(array) > 2
+        )
     for a, b in combinations(blocks, 2):
         if blocks[a].shape == blocks[b].shape:
             found.append(

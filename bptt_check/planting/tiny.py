@@ -16,7 +16,15 @@ from bptt_check.planting.cases import handed_out, made, same
 from bptt_check.program import STEP, Program
 
 Array = np.ndarray[Any, Any]
-SHAPES = ((2, 1, 1, 1), (3, 1, 1, 1), (2, 2, 1, 1), (2, 1, 1, 2), (4, 1, 1, 1), (5, 1, 1, 1), (3, 2, 1, 2))  # T, B, D, H
+SHAPES = (
+    (2, 1, 1, 1),
+    (3, 1, 1, 1),
+    (2, 2, 1, 1),
+    (2, 1, 1, 2),
+    (4, 1, 1, 1),
+    (5, 1, 1, 1),
+    (3, 2, 1, 2),
+)  # T, B, D, H
 SCALES = (1.0, 16.0)  # of the loss derivatives: what clips only large numbers needs large ones
 SHORT = (-1.0, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1.0)
 _WRITTEN = {0.25: "¼", 0.5: "½", 0.75: "¾"}
