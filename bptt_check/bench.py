@@ -20,6 +20,7 @@ from bptt_check.differences.ladder import laddered
 from bptt_check.differences.noise import settled_noise
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.reference import Reference
+from bptt_check.stacks import stacked_gradients
 from bptt_check.subject import Array, Point, Subject
 
 NEIGHBOURS = (2.0**4, 2.0**14, 2.0**24)  # ulps apart, where the rounding of a reference is read
@@ -170,12 +171,14 @@ class Bench:
     def along(self, v: Point, *, refine: bool = False) -> Off:
         """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small."""
         direction = directions.along(v, self.gradient, self.rounding)
-        norm = max(_rms(part) / (_rms(self.point[name]) or 1.0) for name, part in v.items()) or 1.0
+        norm = self.norm(v)
         kind = np.result_type(*self.reference.point.values())
         unit = {name: part.astype(kind) / norm for name, part in v.items()}
 
         def by(method: Method) -> Estimate:
-            return along(method, self.loss, self.reference.point, unit, noise=self.reference.noise)
+            return along(
+                method, self.loss, self.reference.point, unit, noise=self.reference.noise, stacked=self.subject.stacked
+            )
 
         estimate = laddered(by) if refine and not self.reference.exact else by(self.reference.method)
         error = 0.0 if self.reference.exact else float(estimate.error) * norm
@@ -186,6 +189,10 @@ class Bench:
             tolerance=self.both * ROUNDING_SAFETY * direction.noise + REFERENCE_SAFETY * error,
             blunt=float(np.sqrt(sum(self.blunt(name) ** 2 * float(np.sum(part**2)) for name, part in v.items()))),
         )
+
+    def norm(self, v: Point) -> float:
+        """How long a direction is, in units of the point: 1 where some block moves by its own size."""
+        return max(_rms(part) / (_rms(self.point[name]) or 1.0) for name, part in v.items()) or 1.0
 
     def one_sided(self, v: Point) -> tuple[float, float, float]:
         """Derivatives to the left and to the right along ``v`` by tiny real steps, and what noise leaves uncertain."""
@@ -246,7 +253,8 @@ class Bench:
         self.bill.gradients += 1
         if not np.isfinite(size) or not all(np.isfinite(a).all() for a in gradient.values()):
             return None
-        level = rounding.measure(self.subject.gradient, point, gradient, eps=self.eps, rng=self.rng)
+        together = stacked_gradients(self.subject, point, gradient, eps=self.eps)
+        level = rounding.measure(self.subject.gradient, point, gradient, eps=self.eps, rng=self.rng, together=together)
         self.bill.gradients += level.gradients
         smaller = Bench(self.subject, point, gradient, level, self.reference.at(point), size, self.rng, self.bill)
         return smaller.extended()

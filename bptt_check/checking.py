@@ -16,11 +16,12 @@ from bptt_check.confirm import ReferenceUnsafe
 from bptt_check.diagnose import diagnose, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.localise import first_wrong_line
-from bptt_check.looking import Looked, along_directions, entry_by_entry, later_elsewhere
+from bptt_check.looking import Looked, along_directions, at_a_glance, entry_by_entry, later_elsewhere, stale
 from bptt_check.points import total_size
-from bptt_check.protocol import Observations, observe
+from bptt_check.protocol import Observations, called_once, observe
 from bptt_check.reference import choose
 from bptt_check.results import Block, Cause, Finding, Result, Verdict
+from bptt_check.stacks import stacked_gradients
 from bptt_check.subject import Array, Subject
 from bptt_check.watch import undisturbed
 
@@ -41,6 +42,7 @@ def check(
     method: str = "auto",
     repeats: int = 2,
     causes: bool = True,
+    protocol: bool = True,
 ) -> Result:
     """Compare the analytic gradient of ``subject`` with a numerical reference derivative.
 
@@ -56,6 +58,8 @@ def check(
     repeats: how often loss and gradient are called at the point, at least twice. A fault that strikes one call in ten
         is seen with 99 % by 44 of them.
     causes: whether a disagreement is traced to its probable causes and places, which may take a second or two.
+    protocol: whether to look at how the code behaves when called (twice, elsewhere, its inputs and caches watched).
+        ``False`` calls it once at the point, for speed; the result then says that this was not looked at.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def check(
         raise UsageError(f"repeats={repeats}, resolution={resolution}: repeats is at least 2, resolution above 0")
     started = time.perf_counter()
     optional = _known_names(subject, optional)
-    options = _Options(resolution, optional, entries, method, repeats, causes)
+    options = _Options(resolution, optional, entries, method, repeats, causes, protocol)
     try:
         with undisturbed():
             result = _checked(subject, options, np.random.default_rng(rng))
@@ -110,23 +114,26 @@ class _Options:
     method: str
     repeats: int
     causes: bool
+    protocol: bool
 
 
 def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> Result:
     kind = np.result_type(*subject.point.values())
     eps = max(float(np.finfo(kind).eps), float(np.finfo(np.float64).eps))
     asked = options.resolution or RESOLUTION.get(kind.name, RESOLUTION["float64"])
-    seen = observe(subject, eps=eps, rng=rng, repeats=options.repeats)
+    seen = (
+        observe(subject, eps=eps, rng=rng, repeats=options.repeats) if options.protocol else called_once(subject, eps)
+    )
     gradient = {name: seen.gradient[name] for name in subject.blocks if name in seen.gradient}
     if seen.random_loss or seen.random_gradient or not gradient:
         return _nothing_compared(subject, seen)
-    finite = {name: np.nan_to_num(a.astype(float), posinf=0, neginf=0) for name, a in gradient.items()}
+    finite = {name: _finite(a.astype(float)) for name, a in gradient.items()}
     try:
         bench = _bench(subject, seen, finite, eps, rng, options.method)
-        looked = _looked(bench, options, asked)
+        looked = _looked(bench, seen, options, asked)
     except ReferenceUnsafe as unsafe:
         bench = _bench(subject, seen, finite, eps, rng, "differences", why=str(unsafe))
-        looked = _looked(bench, options, asked)
+        looked = _looked(bench, seen, options, asked)
     blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
     findings = [*seen.findings, *looked.findings]
     causes: tuple[Cause, ...] = ()
@@ -141,7 +148,8 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> R
             found = diagnose(subject, gradient, reference)
             causes, blocks = found.causes, located(blocks, found.where)
     if all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
-        findings += later_elsewhere(bench, seen.elsewhere, seen.gradient_elsewhere)
+        later = looked.later
+        findings += stale(later) if later else later_elsewhere(bench, seen.elsewhere, seen.gradient_elsewhere)
     if subject.kink_distance is not None and subject.kink_distance < NEAR_A_KINK:
         message = f"the loss has a place without a derivative {subject.kink_distance:.1e} from this point"
         findings.append(Finding("near-a-kink", message))
@@ -170,6 +178,12 @@ def _references_of(
     seen = observe(subject, eps=eps, rng=rng, repeats=2)
     finite = {name: a.astype(float) for name, a in seen.gradient.items() if np.isfinite(a).all()}
     return references(_bench(subject, seen, finite, eps, rng, options.method), {})
+
+
+def _finite(array: Array) -> Array:
+    """The array with 0 for what is not finite."""
+    finite = np.isfinite(array)
+    return array if finite.all() else np.where(finite, array, 0.0)
 
 
 def _with_those_missing(subject: Subject, seen: Observations, found: Mapping[str, Block]) -> dict[str, Block]:
@@ -225,8 +239,15 @@ def _bench(
     reference = choose(subject, gradient, rng=rng, method=method)
     if why:
         reference = replace(reference, reason=f"no complex step: {why}; {reference.reason.partition('; ')[2]}")
+    together = stacked_gradients(subject, subject.blocks, gradient, eps=eps)
     level = rounding.measure(
-        subject.gradient, subject.blocks, gradient, eps=eps, rng=rng, of_the_form=subject.gradient_noise
+        subject.gradient,
+        subject.blocks,
+        gradient,
+        eps=eps,
+        rng=rng,
+        of_the_form=subject.gradient_noise,
+        together=together,
     )
     broken = frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all())
     bench = Bench(subject, subject.blocks, gradient, level, reference, abs(seen.loss), rng, broken=broken)
@@ -235,13 +256,15 @@ def _bench(
     return bench.extended()
 
 
-def _looked(bench: Bench, options: _Options, asked: float) -> Looked:
-    n = total_size(bench.gradient.values())
+def _looked(bench: Bench, seen: Observations, options: _Options, asked: float) -> Looked:
+    n, elsewhere = total_size(bench.gradient.values()), (seen.elsewhere, seen.gradient_elsewhere)
     limit = STACKED_ENTRIES if bench.subject.stacked else SINGLE_ENTRIES
     limit = limit if bench.reference.exact else max(limit, DIFFERENCE_ENTRIES)
     if options.entries == "all" or (options.entries == "auto" and n <= limit):
-        return entry_by_entry(bench, asked)
-    return along_directions(bench, asked)
+        glanced = options.entries == "auto" and bench.subject.stacked
+        first = at_a_glance(bench, asked, elsewhere) if glanced else None
+        return first or entry_by_entry(bench, asked)
+    return along_directions(bench, asked, elsewhere)
 
 
 def _nothing_compared(subject: Subject, seen: Observations) -> Result:

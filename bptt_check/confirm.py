@@ -22,6 +22,7 @@ from bptt_check.bench import KINK, Bench
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Richardson
 from bptt_check.errors import SubjectError, SubjectFailed
+from bptt_check.settle import GRAVE
 from bptt_check.subject import Array
 
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
@@ -29,7 +30,6 @@ QUOTIENTS = 3
 ROUNDED = 500.0  # ulps of an entry that a constant rounded to the own precision may put on it, everywhere alike
 TRIALS = 5  # points nearby at which a fault must stay what it is
 STEADY = 1.2  # factor within which a fault keeps its share of an entry at points nearby
-GRAVE = 1e3  # how far beyond all that rounding inside could do, so that rounding need not be looked at
 SEEN = 0.5  # share of the entries looked at that must be seen finely at a rescaled point
 RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation
 
@@ -53,19 +53,23 @@ class Confirmed:
     unclear: bool = False
 
 
-def confirm(bench: Bench, comparison: Comparison, resolution: float) -> Confirmed:
+def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_out: bool = False) -> Confirmed:
     """Look again at the disputed entries of one block, and at those seen less finely than ``resolution``.
+
+    ``borne_out``: that this block is off has been seen together with others (settle.py); then what is grave is wrong.
 
     Raises
     ------
     ReferenceUnsafe
         Where a complex-step reference is contradicted by a difference quotient.
     """
+    if borne_out and is_grave(bench, comparison):
+        return Confirmed(comparison)
     if not bench.reference.exact:
         comparison = _sharper(bench, comparison, resolution)
     steady = np.zeros(len(comparison.entries), dtype=bool)
     disputed, blunt = _disputed(comparison), bench.blunt(comparison.name)
-    grave = len(disputed) and (comparison.difference[disputed[:QUOTIENTS]] > GRAVE * blunt).all()
+    grave = is_grave(bench, comparison)
     if len(disputed) and bench.reference.exact and not grave:  # rounding of any kind could not do what is grave
         comparison = _with_own_noise(bench, comparison, disputed)
         steady = _steady(bench, comparison, _disputed(comparison))
@@ -91,6 +95,23 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float) -> Confirme
         ambiguous, np.maximum(comparison.rounding_floor, blunt / ROUNDING_SAFETY), comparison.rounding_floor
     )
     return Confirmed(replace(comparison, level=level, rounding_floor=floor), kinks, bool(cleared), cleared is None)
+
+
+def is_grave(bench: Bench, c: Comparison) -> bool:
+    """Whether what is most off is off by more than rounding of any kind could do."""
+    most = _disputed(c)[:QUOTIENTS]
+    return bool(len(most) and (c.difference[most] > GRAVE * bench.blunt(c.name)).all())
+
+
+def disputed_direction(bench: Bench, c: Comparison) -> tuple[Array, float]:
+    """A direction through the entries of a block that are disputed, and the gap between reference and prediction."""
+    places = _disputed(c)
+    gap = (c.reference - c.analytic)[places]
+    v = np.zeros(c.shape)
+    with np.errstate(all="ignore"):
+        weights = bench.rng.uniform(0.5, 1.5, len(places)) / gap.astype(float)
+    v.reshape(-1)[c.entries[places]] = weights
+    return v, float(weights @ gap)
 
 
 def _disputed(c: Comparison) -> Array:

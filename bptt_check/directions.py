@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from bptt_check.flat import Flat, layouts, shapes_of
 from bptt_check.rounding import Rounding
 
 Array = np.ndarray[Any, Any]
@@ -27,16 +28,22 @@ def divisors(
     gradient: Mapping[str, Array], levels: Mapping[str, Array], sensitivity: Mapping[str, float]
 ) -> dict[str, Array]:
     """d_j by block: |a_j|, but not below what keeps one entry's rounding from drowning the others'."""
-    divisor = {}
-    for name, a in gradient.items():
-        size, level = np.abs(a.astype(float)), levels[name]
-        nonzero = size > 0
-        if not nonzero.any():
-            divisor[name] = np.full(a.shape, sensitivity[name] or 1.0)
-            continue
-        typical = float(np.median(level[nonzero] / size[nonzero]))
-        divisor[name] = np.maximum(size, level / (DROWNING * typical))
+    divisor: dict[str, Array] = {}
+    for flat in layouts(shapes_of(gradient)):
+        scale = np.array([sensitivity[name] or 1.0 for name in flat.shapes])
+        divisor |= flat.split(flat_divisors(flat, flat.join(gradient), flat.join(levels), scale))
     return divisor
+
+
+def flat_divisors(flat: Flat, gradient: Array, levels: Array, sensitivity: Array) -> Array:
+    """The same of blocks laid end to end; ``sensitivity`` has one value a block, none of them 0."""
+    size = np.abs(gradient.astype(float, copy=False))
+    nonzero = size > 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        typical = DROWNING * flat.median(levels / size, nonzero)[flat.owner]
+        divisor = np.maximum(size, np.where(typical > 0, levels / typical, 0.0))
+    zero = flat.largest(size) == 0
+    return np.where(zero[flat.owner], sensitivity[flat.owner], divisor)
 
 
 @dataclass(frozen=True)
@@ -56,23 +63,25 @@ def along(v: Mapping[str, Array], gradient: Mapping[str, Array], rounding: Round
     return Direction(v, predicted, sqrt(square) + summation)
 
 
-def miss_probability(tolerances: Sequence[float], error: float) -> float:
+def miss_probability(tolerances: Sequence[float] | Array, error: float) -> Any:
     """Chance that a lone error of relative size ``error`` stays below the tolerance of every direction that covered it.
 
     Its discrepancy is ξ·error with ξ standard normal, so a direction misses it with P(|ξ| < τ/error) ≤ √(2/π) τ/error.
+    The last axis of ``tolerances`` counts the directions.
     """
     if error <= 0:
         return 1.0
-    return float(np.prod([min(1.0, sqrt(2 / pi) * tolerance / error) for tolerance in tolerances]))
+    return np.minimum(1.0, sqrt(2 / pi) * np.asarray(tolerances, float) / error).prod(axis=-1)
 
 
-def smallest_seen(tolerances: Sequence[float], *, chance: float = CHANCE) -> float:
+def smallest_seen(tolerances: Sequence[float] | Array, *, chance: float = CHANCE) -> Any:
     """The relative error of one entry that all directions together miss with no more than ``chance``.
 
-    The sharpest few of them may do better than all: a blunt direction must not make the answer worse.
+    The sharpest few of them may do better than all: a blunt direction must not make the answer worse. The last axis of
+    ``tolerances`` counts the directions.
     """
-    ordered = np.sort(np.asarray(tolerances))
-    count = np.arange(1, len(ordered) + 1)
+    ordered = np.sort(np.asarray(tolerances, float), axis=-1)
+    count = np.arange(1, ordered.shape[-1] + 1)
     with np.errstate(divide="ignore"):
-        mean = np.exp(np.cumsum(np.log(ordered)) / count)  # geometric, of the sharpest 1, 2, … directions
-    return float((sqrt(2 / pi) * mean / chance ** (1 / count)).min())
+        mean = np.exp(np.cumsum(np.log(ordered), axis=-1) / count)  # geometric, of the sharpest 1, 2, … directions
+    return (sqrt(2 / pi) * mean / chance ** (1 / count)).min(axis=-1)

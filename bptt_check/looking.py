@@ -10,8 +10,10 @@ import numpy as np
 from bptt_check import directions, search
 from bptt_check.bench import KINK, Bench, Off
 from bptt_check.compare import Comparison, is_timed, judge
-from bptt_check.confirm import Confirmed, confirm, relieved
+from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave, relieved
+from bptt_check.glance import Elsewhere, Glance, glance
 from bptt_check.results import Block, Finding, Verdict
+from bptt_check.settle import GRAVE, settled
 from bptt_check.structure import findings_of, structure
 from bptt_check.subject import Array, Point
 
@@ -31,40 +33,90 @@ class Looked:
     """What a look found: a block for each gradient, findings, and the chance that an error was missed.
 
     ``comparisons`` are those entries that were looked at on their own.
+    ``later``: the direction along which a later gradient, elsewhere, was looked at too, if it was.
     """
 
     blocks: Mapping[str, Block]
     findings: tuple[Finding, ...]
     miss_probability: float
+    later: Off | None = None
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
 
 
 def entry_by_entry(bench: Bench, resolution: float) -> Looked:
     """Every entry of every block against its own reference: nothing is left to chance."""
-    confirmed = {
-        name: confirm(bench, bench.compared(name, np.arange(a.size)), resolution) for name, a in bench.gradient.items()
-    }
+    compared = {name: bench.compared(name, np.arange(a.size)) for name, a in bench.gradient.items()}
+    grave = {name: disputed_direction(bench, c) for name, c in compared.items() if is_grave(bench, c)}
+    borne_out = settled(bench, grave)
+    confirmed = {name: confirm(bench, c, resolution, borne_out=name in borne_out) for name, c in compared.items()}
     blocks = {name: _judged(bench, c, resolution) for name, c in confirmed.items()}
-    return Looked(blocks, _findings(bench, confirmed), 0.0, {name: c.comparison for name, c in confirmed.items()})
+    comparisons = {name: c.comparison for name, c in confirmed.items()}
+    return Looked(blocks, _findings(bench, confirmed), 0.0, comparisons=comparisons)
 
 
-def along_directions(bench: Bench, resolution: float) -> Looked:
-    """All blocks along a few directions at once, each along one of its own, then the entries where one is off."""
-    divisor = directions.divisors(bench.gradient, bench.levels(), bench.rounding.sensitivity)
-    rounds = (
-        DIRECTIONS - (len(bench.gradient) > MANY) if bench.reference.exact else 0
-    )  # real differences cost eighteen times as much: blocks only
-    together = [bench.along(_drawn(bench, divisor, tuple(bench.gradient))) for _ in range(rounds)]
-    tolerances = tuple(off.tolerance for off in together)
-    looks = {name: _Block(bench, name, divisor[name], resolution, tolerances) for name in bench.gradient}
+def along_directions(bench: Bench, resolution: float, elsewhere: Elsewhere | None = None) -> Looked:
+    """All blocks along a few directions at once, each along one of its own, then the entries where one is off.
+
+    ``elsewhere``: a second point and the gradient there, looked at in passing where that costs nothing.
+    """
+    rounds = DIRECTIONS - (len(bench.gradient) > MANY)
+    seen = glance(bench, rounds, elsewhere) or _one_by_one(bench, rounds if bench.reference.exact else 0)
+    looks = _looks(bench, seen, resolution)
+    borne_out = settled(bench, {name: look.worst_along() for name, look in looks.items() if look.is_grave()})
+    for name in borne_out:
+        looks[name].borne_out = True
     blocks = {name: look.block() for name, look in looks.items()}
-    if any(off.ratio > 1 for off in together) and all(block.verdict is Verdict.AGREES for block in blocks.values()):
-        blocks = {name: look.block(draws=DIRECTIONS) for name, look in looks.items()}
+    if any(off.ratio > 1 for off in seen.together) and all(b.verdict is Verdict.AGREES for b in blocks.values()):
+        for look in looks.values():
+            look.look(draws=DIRECTIONS)
+        blocks = {name: look.block() for name, look in looks.items()}
     blocks = {name: look.sampled(blocks[name]) for name, look in looks.items()}
     confirmed = {name: look.confirmed for name, look in looks.items() if look.confirmed}
-    missed = max(directions.miss_probability(look.tolerances, resolution) for look in looks.values())
+    missed = _missed(looks.values(), resolution)
     comparisons = {name: c.comparison for name, c in confirmed.items()}
-    return Looked(blocks, _findings(bench, confirmed), missed, comparisons)
+    return Looked(blocks, _findings(bench, confirmed), missed, seen.elsewhere, comparisons)
+
+
+def at_a_glance(bench: Bench, resolution: float, elsewhere: Elsewhere) -> Looked | None:
+    """All blocks of a small stacked subject in one call; ``None`` where that does not settle everything.
+
+    Where all is right this says as much as one entry after the other, at a tenth of the cost.
+    """
+    seen = None if bench.broken else glance(bench, DIRECTIONS, elsewhere)
+    if seen is None or max(seen.seen.values()) > resolution:
+        return None
+    if any(off.ratio > 1 for off in (*seen.together, *seen.own.values())):
+        return None
+    looks = _looks(bench, seen, resolution)
+    blocks = {name: look.block() for name, look in looks.items()}
+    return Looked(blocks, (), _missed(looks.values(), resolution), seen.elsewhere)
+
+
+def _one_by_one(bench: Bench, rounds: int) -> Glance:
+    """Directions over all blocks, one at a time; those of single blocks are left for later."""
+    divisor = directions.divisors(bench.gradient, bench.levels(), bench.rounding.sensitivity)
+    together = tuple(bench.along(_drawn(bench, divisor, tuple(bench.gradient))) for _ in range(rounds))
+    return Glance(together, {}, {}, divisor, {}, None)
+
+
+def _looks(bench: Bench, seen: Glance, resolution: float) -> dict[str, _Block]:
+    """Each block with what was seen of it so far, its own direction drawn where none was yet."""
+    shared = tuple(off.tolerance for off in seen.together)
+    looks = {}
+    for name in bench.gradient:
+        look = looks[name] = _Block(bench, name, seen.divisors[name], resolution, shared)
+        if name in seen.own:
+            look.saw(seen.own[name], seen.directions[name], seen.seen[name])
+        look.look(first=name not in seen.own)
+    return looks
+
+
+def _missed(looks: Iterable[_Block], resolution: float) -> float:
+    """The chance that an error went unseen, in the block where it is largest."""
+    covered = [look.tolerances for look in looks]
+    alike = len({len(tolerances) for tolerances in covered}) == 1
+    groups = [np.array(covered)] if alike else covered
+    return max(float(np.max(directions.miss_probability(group, resolution))) for group in groups)
 
 
 def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -> tuple[Finding, ...]:
@@ -78,7 +130,11 @@ def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -
     there = replace(bench, point={**bench.point, **point}, gradient=finite)
     there = replace(there, reference=bench.reference.at(there.point))
     divisor = directions.divisors(finite, bench.levels(), bench.rounding.sensitivity)
-    off = there.along(_drawn(there, divisor, tuple(finite)))
+    return stale(there.along(_drawn(there, divisor, tuple(finite))))
+
+
+def stale(off: Off) -> tuple[Finding, ...]:
+    """What it means that a gradient asked for later is off by that much at a second point; nothing if it is not."""
     if np.isfinite(off.discrepancy) and abs(off.discrepancy) > max(ELSEWHERE * off.tolerance, off.blunt, STALE):
         message = (
             "agrees at the point, but not at one nearby that is asked for later: something is kept from the first call"
@@ -97,20 +153,52 @@ class _Block:
     resolution: float
     tolerances: tuple[float, ...]
     confirmed: Confirmed | None = None
+    worst: Off | None = None
+    along_worst: Array | None = None
+    borne_out: bool = False
 
-    def block(self, draws: int = 1) -> Block:
-        """The verdict from directions where they agree and see finely enough, from entries elsewhere."""
-        worst: Off | None = None
-        for drawn in range(MOST_DIRECTIONS):
+    seen: float = np.inf
+    drawn: int = 0
+
+    def look(self, draws: int = 1, *, first: bool = True) -> None:
+        """Directions of its own: more while they agree and see too bluntly, until ``draws`` agree.
+
+        Only those of this look decide; with ``first=False`` it goes on from what was seen already.
+        """
+        if first:
+            self.worst, self.drawn = None, 0
+        while not (self.drawn and self._enough(draws)) and self.drawn < MOST_DIRECTIONS:
             v = _drawn(self.bench, {self.name: self.divisor}, (self.name,))
-            off = self.bench.along(v, refine=drawn > 0 and not self.bench.reference.exact)
-            self.tolerances += (off.tolerance,)
-            worst = off if worst is None or off.ratio > worst.ratio else worst
-            fine = directions.smallest_seen(self.tolerances) <= self.resolution
-            if worst.ratio > 1 or (fine and drawn + 1 >= draws) or self._is_small():
-                break
-            if not self.bench.reference.exact and self.bench.bill.losses > ESCALATION:
-                break
+            off = self.bench.along(v, refine=self.drawn > 0 and not self.bench.reference.exact)
+            self.saw(off, v[self.name])
+
+    def saw(self, off: Off, v: Array, seen: float | None = None) -> None:
+        """Take down what one direction showed; ``seen`` where it is known what all of them see."""
+        self.tolerances += (off.tolerance,)
+        self.drawn += 1
+        if self.worst is None or off.ratio > self.worst.ratio:
+            self.worst, self.along_worst = off, v
+        self.seen = float(directions.smallest_seen(self.tolerances)) if seen is None else seen
+
+    def _enough(self, draws: int) -> bool:
+        assert self.worst is not None
+        costly = not self.bench.reference.exact and self.bench.bill.losses > ESCALATION
+        fine = self.seen <= self.resolution and self.drawn >= draws
+        return self.worst.ratio > 1 or fine or self._is_small() or costly
+
+    def is_grave(self) -> bool:
+        """Whether the worst direction is off by more than rounding of any kind could do."""
+        worst = self.worst
+        return worst is not None and worst.ratio > 1 and abs(worst.discrepancy) > GRAVE * worst.blunt
+
+    def worst_along(self) -> tuple[Array, float]:
+        """The direction that is off most, and the gap between the reference along it and the prediction."""
+        assert self.worst is not None and self.along_worst is not None
+        return self.along_worst, self.worst.discrepancy
+
+    def block(self) -> Block:
+        """The verdict from directions where they agree and see finely enough, from entries elsewhere."""
+        worst = self.worst
         assert worst is not None
         along = self._along(worst)
         if along.verdict is Verdict.AGREES and worst.ratio <= 1:
@@ -124,16 +212,15 @@ class _Block:
         return self.divisor.size <= (ENTRIES if exact else DIFFERENCE_ENTRIES)
 
     def _along(self, off: Off) -> Block:
-        seen = directions.smallest_seen(self.tolerances)
         return Block(
             name=self.name,
-            verdict=Verdict.AGREES if seen <= self.resolution else Verdict.INCONCLUSIVE,
+            verdict=Verdict.AGREES if self.seen <= self.resolution else Verdict.INCONCLUSIVE,
             shape=self.divisor.shape,
             equation=self.bench.subject.equations.get(self.name),
             compared=self.divisor.size,
             max_relative_error=abs(off.own),
             tolerance_ratio=off.ratio,
-            resolution=seen,
+            resolution=self.seen,
         )
 
     def _looked_up(self, along: Block) -> Block:
@@ -155,7 +242,9 @@ class _Block:
 
     def _judged(self, entries: Iterable[int]) -> Block:
         bench = self.bench
-        self.confirmed = confirm(bench, bench.compared(self.name, np.array(list(entries))), self.resolution)
+        self.confirmed = confirm(
+            bench, bench.compared(self.name, np.array(list(entries))), self.resolution, borne_out=self.borne_out
+        )
         return _judged(bench, self.confirmed, self.resolution)
 
     def _searched(self, along: Block, off: Off) -> Block:

@@ -45,8 +45,13 @@ def look_at_gradient(
     findings: dict[str, Finding],
 ) -> None:  # fmt: skip
     """Findings on one gradient: ``raw`` as returned, ``gradient`` as checked, ``point`` as it was handed over."""
+    blocks, owners = subject.blocks, {id(own): other for other, own in point.items()}
+    if not all(np.isfinite(array).all() for array in gradient.values()):
+        name, array = next((name, a) for name, a in gradient.items() if not np.isfinite(a).all())
+        where = [int(k) for k in np.argwhere(~np.isfinite(array))[0]]
+        note(findings, "not-finite", f"the gradient of {name} is not finite at {where}")
     for name, array in gradient.items():
-        returned, of = raw[name], subject.blocks[name].dtype
+        returned, of = raw[name], blocks[name].dtype
         if isinstance(returned, (list, tuple)):
             note(
                 findings,
@@ -60,18 +65,29 @@ def look_at_gradient(
             )
         elif array.dtype.itemsize < of.itemsize and of.itemsize <= 8:
             note(findings, "lower-precision", f"the gradient of {name} is {array.dtype} where {name} is {of}")
-        elif array.dtype == np.float64 and not _accident(array) and not _on_grid(subject.blocks[name]):
+        elif array.dtype == np.float64 and not _accident(array) and not _on_grid(blocks[name]):
             message = f"every entry of the gradient of {name} is a float32 number, though its type is {array.dtype}"
             note(findings, "casts-to-float32", message, fault=False)
-        if not np.isfinite(array).all():
-            where = [int(k) for k in np.argwhere(~np.isfinite(array))[0]]
-            note(findings, "not-finite", f"the gradient of {name} is not finite at {where}")
-        aliased = [other for other, own in point.items() if isinstance(returned, np.ndarray) and _shares(returned, own)]
-        if aliased:
+        aliased = _input_behind(returned, point, owners) if isinstance(returned, np.ndarray) else None
+        if aliased is not None:
             message = (
-                f"the gradient of {name} shares its memory with the input {aliased[0]}; an update in place changes both"
+                f"the gradient of {name} shares its memory with the input {aliased}; an update in place changes both"
             )
             note(findings, "aliases-input", message, fault=False)
+
+
+def _input_behind(array: Array, point: Mapping[str, Array], owners: Mapping[int, str]) -> str | None:
+    """The input whose memory an array shows; ``owners`` are the inputs by identity, each owning its memory."""
+    root: Any = array
+    while isinstance(root, np.ndarray) and root.base is not None:
+        if id(root) in owners:
+            break
+        root = root.base
+    if id(root) in owners:
+        return owners[id(root)]
+    if isinstance(root, np.ndarray) and all(own.base is None for own in point.values()):
+        return None  # memory of its own
+    return next((name for name, own in point.items() if _shares(array, own)), None)
 
 
 def _shares(a: Array, b: Array) -> bool:

@@ -16,9 +16,10 @@ from bptt_check.manners import look_at_gradient, look_at_loss, note
 from bptt_check.points import Array, Point, copied, pair_of, scalar
 from bptt_check.results import Finding
 from bptt_check.subject import Subject
-from bptt_check.watch import random_states, undisturbed
+from bptt_check.watch import random_states, unprinted
 
 REPEAT = 1e3  # in ulps: two runs at one point that differ by more are not the same function
+NOT_WATCHED = "protocol=False: a second call, one elsewhere, and a cache's second use were not looked at"
 ELSEWHERE = 0.01  # relative move of the second point at which the subject is called
 
 
@@ -60,7 +61,7 @@ def observe(subject: Subject, *, eps: float, rng: np.random.Generator, repeats: 
     SubjectFailed
         Where the subject's code raises.
     """
-    with undisturbed() as printed:
+    with unprinted() as printed:
         states = random_states()
         watch = _Watch(subject, eps)
         calls = watch.with_cache if subject.pair else watch.without_cache
@@ -85,6 +86,24 @@ def observe(subject: Subject, *, eps: float, rng: np.random.Generator, repeats: 
         gradients=watch.gradients,
         repeats=max(2, repeats),
     )
+
+
+def called_once(subject: Subject, eps: float) -> Observations:
+    """Loss and gradient at the point from one call of each; of all else it is said that nobody looked.
+
+    Raises as :func:`observe` does.
+    """
+    watch = _Watch(subject, eps)
+    with unprinted():
+        if subject.pair:
+            loss, cache = watch.forward(subject.point)
+            gradient = watch.backward(cache)[1]
+        else:
+            loss, gradient = watch.loss(subject.point), watch.gradient(subject.point)[1]
+    for warning in watch.heard:
+        note(watch.findings, warning.kind, warning.message, fault=False)
+    note(watch.findings, "calls-not-watched", NOT_WATCHED, fault=False)
+    return Observations(loss, gradient, {}, {}, tuple(watch.findings.values()), watch.losses, watch.gradients, 1)
 
 
 Seen = tuple[float, dict[str, Array], Point, dict[str, Array]]
@@ -146,10 +165,7 @@ class _Watch:
         self.gradients += 1
         point = copied(at)
         raw = self.subject.call(self.subject.gradient_at, point, "the gradient", self.heard)
-        gradient = self.subject.checked_gradient(raw)
-        self.unchanged(at, point, "the gradient")
-        look_at_gradient(self.subject, raw, gradient, point, self.findings)
-        return raw, gradient
+        return self.looked_at(raw, at, point)
 
     def forward(self, at: Point) -> tuple[float, tuple[Any, Point, Point]]:
         """Loss and cache at a point; with the cache go the point it belongs to and the copy that was handed over."""
@@ -166,9 +182,14 @@ class _Watch:
         self.gradients += 1
         cache, at, point = cached
         raw = self.subject.call(self.subject.pair[1], cache, "the gradient", self.heard)
+        return self.looked_at(raw, at, point)
+
+    def looked_at(self, raw: Mapping[str, Any], at: Point, point: Point) -> tuple[Mapping[str, Any], dict[str, Array]]:
+        """A gradient as returned and as checked; its manners are looked at where they can differ from the first's."""
         gradient = self.subject.checked_gradient(raw)
         self.unchanged(at, point, "the gradient")
-        look_at_gradient(self.subject, raw, gradient, point, self.findings)
+        if self.gradients == 1 or at is not self.subject.point:
+            look_at_gradient(self.subject, raw, gradient, point, self.findings)
         return raw, gradient
 
     def number(self, raw: Any) -> float:
@@ -185,13 +206,14 @@ class _Watch:
         """Inputs are as they were handed over."""
         for name, array in before.items():
             now = after.get(name)
-            if now is None or now.shape != array.shape or not np.array_equal(now, array):
+            if now is None or now.shape != array.shape or not (now == array).all():
                 note(self.findings, "changed-inputs", f"{what} changes its input {name}; work on a copy")
 
     def still(self, raw: Mapping[str, Any], gradient: Mapping[str, Array]) -> None:
         """What was handed out first is still what it was."""
         for name, array in gradient.items():
-            if not np.array_equal(np.asarray(raw[name]), array, equal_nan=True):
+            now = np.asarray(raw[name])
+            if now.shape != array.shape or not ((now == array).all() or np.array_equal(now, array, equal_nan=True)):
                 message = f"the gradient of {name} that was handed out changes with a later call; hand out a copy"
                 note(self.findings, "result-overwritten", message)
 
@@ -223,6 +245,8 @@ class _Watch:
         for name in {**one, **other}:
             if name not in one or name not in other:
                 return name
+            if (one[name] == other[name]).all():
+                continue
             a, b = one[name].astype(float), other[name].astype(float)
             finite = np.isfinite(a)
             if not np.array_equal(finite, np.isfinite(b)):

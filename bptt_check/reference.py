@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from bptt_check.differences.evaluate import along
 from bptt_check.differences.ladder import laddered
 from bptt_check.differences.noise import noise_at
 from bptt_check.errors import SubjectError, SubjectFailed
+from bptt_check.flat import layouts, shapes_of
 from bptt_check.points import scalar, total_size
 from bptt_check.subject import Array, Point, Subject
 
@@ -26,6 +28,7 @@ AGREEMENT = (
     1e-5  # share of its value by which a complex derivative may differ from a quotient beyond the latter's error
 )
 COARSE_ULPS = 2.0  # least noise of a loss whose arithmetic has a type of its own, in ulps of its value
+SIGNS = np.array([-1.0, 1.0])
 DIGITS = 0.1  # relative error below which a difference quotient has a digit to speak with
 TAMER = (0.25, 0.05)  # factors on the point at which a complex step is tried where no quotient speaks at the point
 
@@ -104,7 +107,7 @@ def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
     off = counter.quotient_off(point, direction, value)
     if off is None:
         return ""
-    noise = noise_at(counter.loss, point, direction=direction)
+    noise = noise_at(counter.loss, point, direction=direction, stacked=counter.subject.stacked)
     off = counter.quotient_off(point, direction, value, noise, careful=True)
     if off is None:
         return ""
@@ -125,7 +128,9 @@ def _differences(subject: Subject, counter: _Counted, direction: Point, why_not:
     for kind in ([np.longdouble] if wider else []) + [np.float64]:
         point = _as_type(blocks, kind)
         try:
-            noise = noise_at(counter.loss, point, direction=direction, eps=_working_eps(subject))
+            noise = noise_at(
+                counter.loss, point, direction=direction, eps=_working_eps(subject), stacked=subject.stacked
+            )
             size = abs(float(counter.loss(point)))
             if subject.precision:  # nine values on a coarse grid can agree by chance
                 noise = max(noise, COARSE_ULPS * float(np.finfo(subject.precision).eps) * size)
@@ -158,8 +163,9 @@ class _Counted:
 
     def loss(self, point: Point) -> Any:
         self.evaluations += 1
-        value = scalar(self.subject.loss(point))
-        if not np.isfinite(value):
+        value = self.subject.loss(point)
+        value = value if self.subject.stacked and np.ndim(value) else scalar(value)
+        if not np.isfinite(value).all():
             raise SubjectError(f"the loss of {self.subject.name} is {value} beside the point")
         return value
 
@@ -169,9 +175,10 @@ class _Counted:
         """``None`` where a difference quotient agrees with ``value``, else the quotient and its error."""
 
         def by(method: Method) -> Estimate:
-            return along(method, self.loss, point, direction, noise=noise)
+            return along(method, self.loss, point, direction, noise=noise, stacked=self.subject.stacked)
 
-        quotient = laddered(by) if careful else by(Central())
+        stacked = self.subject.stacked  # then one call with all steps costs less than two with few
+        quotient = laddered(by) if careful else by(Richardson(levels=3) if stacked else Central())
         result, error = float(quotient.value), 10 * float(quotient.error)
         agrees = abs(float(value) - result) <= error + AGREEMENT * abs(result)
         has_digits = bool(result) and error <= DIGITS * max(abs(float(value)), abs(result))
@@ -195,19 +202,18 @@ def _has_long_double() -> bool:
 
 def _probe_direction(blocks: Point, gradient: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
     """A random direction in which each block counts about alike, no entry moving by more than its own size or 1."""
-    norms = {name: float(np.linalg.norm(gradient[name])) if name in gradient else 0.0 for name in blocks}
-    typical = max((norm for norm in norms.values() if np.isfinite(norm)), default=0.0) or 1.0
-    share = {
-        name: typical / norm if np.isfinite(norm) and norm > 1e-3 * typical else 1e3 for name, norm in norms.items()
-    }
+    sizes = {name: float(np.sqrt(np.square(a.astype(float, copy=False)).sum())) for name, a in gradient.items()}
+    norms = {name: sizes.get(name, 0.0) for name in blocks}
+    typical = max((norm for norm in norms.values() if isfinite(norm)), default=0.0) or 1.0
+    share = {name: typical / norm if isfinite(norm) and norm > 1e-3 * typical else 1e3 for name, norm in norms.items()}
     largest = max(share.values())
-    return {
-        name: rng.choice([-1.0, 1.0], array.shape)
-        * rng.uniform(0.5, 1, array.shape)
-        * (share[name] / largest)
-        * np.maximum(np.abs(array.astype(float)), 0.1)
-        for name, array in blocks.items()
-    }
+    direction: dict[str, Array] = {}
+    for flat in layouts(shapes_of(blocks)):
+        shares = np.array([share[name] / largest for name in flat.shapes])[flat.owner]
+        moves = np.maximum(np.abs(flat.join(blocks).astype(float, copy=False)), 0.1)
+        signed = rng.choice(SIGNS, moves.shape) * rng.uniform(0.5, 1, moves.shape)
+        direction |= flat.split(signed * shares * moves)
+    return direction
 
 
 def _cause(error: BaseException) -> str:

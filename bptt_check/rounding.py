@@ -12,11 +12,13 @@ Three things make a right gradient differ from the exact one, and each is looked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+from bptt_check.flat import Flat, layouts, shapes_of
 
 Array = np.ndarray[Any, Any]
 Point = Mapping[str, Array]
@@ -27,6 +29,9 @@ SINGLE = 1e-10  # precisions coarser than this are float32 and below
 GENUINE = 8.0  # how much worse than in one run rounding may be, in one precision beside another
 CONSTANTS = 1 / 8  # share of the rounding of a run that rounded constants alone can cause
 NOISE_CAP = 64  # ulps of the largest sensitivity that noise may account for
+SIGNS = np.array([-1.0, 1.0])
+
+Together = Callable[[Mapping[str, Array]], Mapping[str, Array] | None]
 
 
 @dataclass(frozen=True)
@@ -67,50 +72,122 @@ def measure(
     rng: np.random.Generator,
     runs: int = 2,
     of_the_form: Mapping[str, Array] | None = None,
+    together: Together | None = None,
 ) -> Rounding:
     """Run the gradient at moved points and read its rounding level off the changes.
 
     ``at_point`` is the gradient at ``point``. ``eps`` is the relative precision the subject works in. Each run moves
     the point twice the same way, far and near: what does not grow with the width of the move (noise, or a jump across a
     kink) is no conditioning. ``of_the_form`` is absolute rounding by block that the form of the subject brings; it
-    widens the level and not the floor, so that entries which drown in it are inconclusive.
+    widens the level and not the floor, so that entries which drown in it are inconclusive. ``together`` evaluates the
+    gradient of copies on a leading axis, the first of them the point itself; ``None`` from it: this cannot be done.
     """
-    conditioning = {name: np.zeros(a.shape) for name, a in at_point.items()}
-    noise = {name: np.zeros(a.shape) for name, a in at_point.items()}
     ulps = WIDE if eps < SINGLE else WIDE_SINGLE
-    for _ in range(runs):
-        signs = {name: rng.choice([-1.0, 1.0], array.shape) for name, array in point.items()}
-        far, near = (gradient(jiggled(point, width * eps, signs)) for width in (ulps, 1))
-        for name in conditioning:
-            if name in far and name in near:
-                change_near = np.abs(near[name].astype(float) - at_point[name])
-                change_far = np.abs(far[name].astype(float) - at_point[name])
-                with np.errstate(invalid="ignore"):  # a gradient that is infinite there tells nothing here
-                    growing = np.maximum(change_far - 2 * change_near, 0.0) / ulps
-                conditioning[name] = np.fmax(conditioning[name], growing)
-                noise[name] = np.fmax(noise[name], change_near)
+    here, pairs, calls = _runs(gradient, point, at_point, (ulps * eps, eps), rng, runs, together)
+    groups = [_Group.of(flat, here) for flat in layouts(shapes_of(at_point))]
+    for far, near in pairs:
+        for group in groups:
+            group.add(far, near, ulps)
     sensitivity = sensitivities(point, at_point)
-    level, floor = {}, {}
-    for name, a in at_point.items():
-        size = np.abs(a.astype(float))
-        conditioning[name] = np.maximum(conditioning[name], _usual(conditioning[name], size) * size)
-        floor[name] = np.minimum(noise[name], NOISE_CAP * eps * sensitivity[name]) + eps * size.max(initial=0.0)
-        level[name] = conditioning[name] + eps * size + floor[name] + (of_the_form or {}).get(name, 0.0)
-    return Rounding(eps, level, floor, sensitivity, 2 * runs)
+    level: dict[str, Array] = {}
+    floor: dict[str, Array] = {}
+    for group in groups:
+        parts = group.levels(at_point, sensitivity, eps)
+        level |= group.flat.split(parts[0])
+        floor |= group.flat.split(parts[1])
+    for name, brought in (of_the_form or {}).items():
+        if name in level:
+            level[name] = level[name] + brought
+    return Rounding(eps, level, floor, sensitivity, calls)
 
 
-def _usual(conditioning: Array, size: Array) -> float:
-    """The median relative conditioning of a block: few runs leave some entry looking better than it is."""
-    nonzero = size > 0
-    return float(np.median(conditioning[nonzero] / size[nonzero])) if nonzero.any() else 0.0
+Pairs = Iterator[tuple[Mapping[str, Array], Mapping[str, Array]]]
+
+
+def _runs(
+    gradient: Callable[[Point], Mapping[str, Array]],
+    point: Point,
+    at_point: Mapping[str, Array],
+    widths: tuple[float, float],
+    rng: np.random.Generator,
+    runs: int,
+    together: Together | None,
+) -> tuple[Mapping[str, Array], Pairs, int]:
+    """The gradient that the runs start from, the gradients of each run, far and near, and how many calls they take."""
+
+    if together:
+        flat = Flat(shapes_of(point))
+        whole = flat.join(point)
+        signs = rng.choice(SIGNS, (runs, 1, len(whole)))
+        moves = (signs * np.array(widths)[:, None] * _extent(flat, whole)).reshape(2 * runs, -1)
+        seen = together(flat.split((whole + np.concatenate([0 * moves[:1], moves])).astype(whole.dtype, copy=False)))
+        if seen is not None:
+            here, *there = ({name: array[k] for name, array in seen.items()} for k in range(1 + 2 * runs))
+            return here, zip(there[::2], there[1::2], strict=True), 1
+
+    def pairs() -> Pairs:
+        for _ in range(runs):
+            signs = {name: rng.choice(SIGNS, array.shape) for name, array in point.items()}
+            far, near = (gradient(jiggled(point, width, signs)) for width in widths)
+            yield far, near
+
+    return at_point, pairs(), 2 * runs
+
+
+def _extent(flat: Flat, whole: Array) -> Array:
+    """The size of each entry; 1 for blocks of zeros (interventions)."""
+    size = np.abs(whole)
+    size[(flat.largest(size) == 0)[flat.owner]] = 1
+    return size
+
+
+@dataclass
+class _Group:
+    """Some blocks laid end to end: the gradient that the runs ``start`` from, and what they have shown so far."""
+
+    flat: Flat
+    start: Array
+    conditioning: Array
+    noise: Array
+
+    @classmethod
+    def of(cls, flat: Flat, here: Mapping[str, Array]) -> _Group:
+        start = flat.join(here).astype(float, copy=False)
+        return cls(flat, start, np.zeros(start.shape), np.zeros(start.shape))
+
+    def add(self, far: Mapping[str, Array], near: Mapping[str, Array], ulps: int) -> None:
+        """One run: what grew with the width of the move is conditioning, the rest noise."""
+        change_near, change_far = np.abs(self._of(near) - self.start), np.abs(self._of(far) - self.start)
+        with np.errstate(invalid="ignore"):  # a gradient that is infinite there tells nothing here
+            growing = np.maximum(change_far - 2 * change_near, 0.0) / ulps
+        self.conditioning = np.fmax(self.conditioning, growing)
+        self.noise = np.fmax(self.noise, change_near)
+
+    def _of(self, gradient: Mapping[str, Array]) -> Array:
+        """A gradient laid end to end; a block that was not returned there counts as unchanged."""
+        if not all(name in gradient for name in self.flat.shapes):
+            gradient = {**self.flat.split(self.start), **gradient}
+        return self.flat.join(gradient).astype(float, copy=False)
+
+    def levels(
+        self, at_point: Mapping[str, Array], sensitivity: Mapping[str, float], eps: float
+    ) -> tuple[Array, Array]:
+        """Level and floor. No entry is better conditioned than is usual: few runs leave some looking so."""
+        flat, size = self.flat, np.abs(self.flat.join(at_point).astype(float, copy=False))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            usual = flat.median(self.conditioning / size, size > 0)
+        conditioning = np.maximum(self.conditioning, usual[flat.owner] * size)
+        caps = NOISE_CAP * eps * np.array([sensitivity[name] for name in flat.shapes])
+        floor = np.minimum(self.noise, caps[flat.owner]) + eps * flat.largest(size)[flat.owner]
+        return conditioning + eps * size + floor, floor
 
 
 def jiggled(point: Point, width: float, signs: Mapping[str, Array]) -> dict[str, Array]:
     """Each entry moved by ``width`` of its size along its sign; blocks of zeros (interventions) by ``width`` itself."""
     moved = {}
     for name, array in point.items():
-        size = np.where(array == 0, 0 if array.any() else 1, np.abs(array))
-        moved[name] = (array + width * size * signs[name]).astype(array.dtype)
+        size = np.abs(array) if array.any() else 1.0
+        moved[name] = (array + width * size * signs[name]).astype(array.dtype, copy=False)
     return moved
 
 

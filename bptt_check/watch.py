@@ -41,12 +41,20 @@ def undisturbed() -> Iterator[Printed]:
     Setting them back costs a tenth of a millisecond, so it is done once around a check, not around every call; inside,
     they run on, and a loss that depends on them is seen to differ when repeated.
     """
-    states, printed = random_states(), Printed()
+    states = random_states()
     try:
-        with contextlib.redirect_stdout(printed):
+        with unprinted() as printed:
             yield printed
     finally:
         restore(states)
+
+
+@contextlib.contextmanager
+def unprinted() -> Iterator[Printed]:
+    """Catch what is printed."""
+    printed = Printed()
+    with contextlib.redirect_stdout(printed):
+        yield printed
 
 
 @contextlib.contextmanager

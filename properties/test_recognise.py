@@ -630,3 +630,31 @@ def test_a_declared_loss_is_enough(form, targets):
 def test_a_declaration_that_does_not_fit_is_refused(declared, said):
     with pytest.raises(SubjectError, match=said):
         Subject.from_functions(lambda p: p["w"].sum(), lambda p: p, {"w": np.ones(3)}, **declared)
+
+
+def test_what_one_step_from_nothing_cannot_tell_is_said_to_be_ambiguous():
+    rng = np.random.default_rng(4)
+    shapes = {"x": (1, B, D), "b": (4 * H,)} | {f"W{n}": (H, D) for n in range(4)}
+    point = {k: rng.normal(size=shape) for k, shape in shapes.items()}
+
+    def forward(p):  # s(0) is zero: nothing is forgotten, and W1 does nothing
+        z_g, z_f, z_i, z_o = (p["x"][0] @ p[f"W{n}"].T + b for n, b in enumerate(np.split(p["b"], 4)))
+        s = np.tanh(z_g) * sigmoid(z_i) + 0 * sigmoid(z_f)
+        return (np.tanh(s) * sigmoid(z_o))[None], None
+
+    subject = Subject.from_vjp(forward, None, point)
+    found = recognise(subject)
+    assert found.variant.name == "NP" and found.ambiguous
+    for name, array in found.gradient(subject.point).items():
+        np.testing.assert_allclose(array, gradient_by_differences(subject, name), atol=1e-7)
+    assert "W1" not in found.theirs(found.ours(subject.point))
+
+
+@pytest.mark.parametrize("outputs", [("h", "s"), ("h", "last")])
+@pytest.mark.parametrize("variant", ["V", "FGR"])
+def test_a_loss_that_sees_the_memory_too_reaches_it(variant, outputs):
+    subject, _ = wrapped(variant, "rows", outputs=outputs)
+    found = recognise(subject)
+    assert found.final_memory == (("memory", "TBH") if "s" in outputs else ("c_n", "BH"))
+    for name, array in found.gradient(subject.point).items():
+        np.testing.assert_allclose(array, gradient_by_differences(subject, name), atol=1e-6)

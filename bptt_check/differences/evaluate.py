@@ -15,6 +15,7 @@ from bptt_check.differences.estimate import Array, Estimate, Method, drive
 
 Point = Mapping[str, Array]
 Function = Callable[[Point], Any]
+SMALL_BYTES = 2**17  # a point of up to this size is stacked as a whole
 CHUNK_BYTES = 2**21  # perturbed copies of one block at a time: about the size of a core's cache
 
 
@@ -60,10 +61,17 @@ def along(
     *,
     scale: float = 1.0,
     noise: float | None = None,
+    stacked: bool = False,
 ) -> Estimate:
-    """The directional derivative of ``function`` at ``point`` along ``direction``; a name left out stays."""
+    """The directional derivative of ``function`` at ``point`` along ``direction``; a name left out stays.
+
+    ``stacked``: the function carries leading axes, and small points are handed to it all at once.
+    """
+    few = stacked and sum(np.asarray(array).nbytes for array in point.values()) <= SMALL_BYTES
 
     def evaluate(offsets: Array) -> Array:
+        if few:
+            return np.asarray(function(moved_by_each(point, direction, offsets)))
         return np.array([np.asarray(function(moved(point, direction, offset)))[()] for offset in offsets])
 
     kind = np.result_type(*[np.asarray(array) for array in point.values()])
@@ -76,6 +84,18 @@ def moved(point: Point, direction: Point, offset: Any) -> dict[str, Array]:
     return {
         name: array + offset * direction[name] if name in direction else array + zero for name, array in point.items()
     }
+
+
+def moved_by_each(point: Point, direction: Point, offsets: Array) -> dict[str, Array]:
+    """``point`` + offset × ``direction`` for each of several offsets, on a leading axis."""
+    zero = np.zeros((), offsets.dtype)
+    copies = {}
+    for name, array in point.items():
+        each = offsets.reshape(-1, *[1] * array.ndim)
+        copies[name] = (
+            array + each * direction[name] if name in direction else np.repeat((array + zero)[None], len(each), 0)
+        )
+    return copies
 
 
 def _one_by_one(function: Function, point: Point, name: str, rows: Array, offsets: Array) -> Array:

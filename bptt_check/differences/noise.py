@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check.differences.estimate import Array
+from bptt_check.differences.evaluate import SMALL_BYTES, moved_by_each
 
 CONSTANT = 10.0  # factor within which the noise of two spacings is one and the same; a kink grows 16-fold or more
 WIDEST = 1e-5  # spacing, in units of the direction, beyond which a function may curve too much
@@ -37,13 +38,14 @@ def noise_at(
     *,
     direction: Mapping[str, Array],
     eps: float | None = None,
+    stacked: bool = False,
 ) -> float:
     """Absolute noise of a function of named arrays near ``point``, nine values along ``direction`` at each spacing.
 
     Neighbours lie 50 ulps of the direction apart, then a thousand times that, and so on: a function that works in a
     coarser type than it returns stands still over many ulps, and shows its noise only from afar. It is not an ulp of
     the value: a small difference of large numbers is far noisier than its size tells. ``eps`` is that of the point's
-    type where not given.
+    type where not given. ``stacked``: the function carries leading axes, and gets nine small points at once.
     """
     ulp = eps or float(np.finfo(np.result_type(*point.values())).eps)
 
@@ -51,10 +53,18 @@ def noise_at(
         moved = {name: a + offset * direction[name] if name in direction else a for name, a in point.items()}
         return np.asarray(function(moved)).reshape(())[()]
 
+    few = stacked and sum(array.nbytes for array in point.values()) <= SMALL_BYTES
+
+    def values(spacing: float) -> Array:
+        if few:
+            offsets = np.arange(-4, 5) * np.result_type(*point.values()).type(spacing)
+            return np.asarray(function(moved_by_each(point, direction, offsets)))
+        return np.array([at(k * spacing) for k in range(-4, 5)])
+
     levels: list[tuple[float, bool]] = []
     for far in SPACINGS:
         if not levels or 50 * ulp * far <= WIDEST:
-            levels.append(settled_noise(np.array([at(k * 50 * ulp * far) for k in range(-4, 5)])))
+            levels.append(settled_noise(values(50 * ulp * far)))
     return _confirmed(levels)
 
 

@@ -95,12 +95,15 @@ def subject_of_variant(
     loss = chosen_loss(loss, T=T, B=B, rng=rng)
     y = loss.targets(rng, (T, B, H)) if targets is None else np.asarray(targets)
     y = y.astype(kind)
-    interventions = {f"{name}(t)": np.zeros((T, B, H), kind) for name in intermediates(cell)}
+    tapped = intermediates(cell)
+    interventions = {f"{name}(t)": np.zeros((T, B, H), kind) for name in tapped}
 
     def run(p: Point, tap: Tap | None = None) -> Trace:
+        nudges = {name: p[f"{name}(t)"] for name in tapped if f"{name}(t)" in p}
+        nudges = {name: nudge for name, nudge in nudges.items() if nudge.any()}  # most points move none of them
+
         def nudged(name: str, t: int, value: Array) -> Array:
-            nudge = p.get(f"{name}(t)")
-            return value if nudge is None else value + nudge[..., t - 1, :, :]
+            return value + nudges[name][..., t - 1, :, :] if name in nudges else value
 
         gates0 = {name[0]: p[name] for name in initial if name not in ("h0", "s0")}
         parameters = Parameters({name: p[name] for name in weights})
@@ -112,12 +115,12 @@ def subject_of_variant(
 
     def backward_at(trace: Trace) -> Mapping[str, Any]:
         grads = backward(trace, loss.derivative(trace.over_time("h"), y))
-        by_step = {f"{name}(t)": grads.steps[name] for name in intermediates(cell)}
+        by_step = {f"{name}(t)": grads.steps[name] for name in tapped}
         return {**grads.weights, "x": grads.x, **grads.initial, **by_step}
 
-    def tapped(p: Point) -> dict[str, Array]:
+    def over_time(p: Point) -> dict[str, Array]:
         trace = run(p)
-        return {f"{name}(t)": trace.over_time(name) for name in intermediates(cell)}
+        return {f"{name}(t)": trace.over_time(name) for name in tapped}
 
     def by_step(p: Point) -> Mapping[str, Any]:
         trace = run(p)
@@ -132,7 +135,7 @@ def subject_of_variant(
         outputs=lambda p: {"h": run(p).over_time("h")},
         cotangents=lambda outputs: {"h": loss.derivative(outputs["h"], y)},
         variant=cell,
-        tapped=tapped,
+        tapped=over_time,
     )
     case = {"cell": cell.name, "loss": loss.name, "T": T, "B": B, "D": D, "H": H}
     return Subject(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check.lstm.activations import LOGISTIC, activation_named
-from bptt_check.lstm.forward import Steps, Trace, row, turned
+from bptt_check.lstm.forward import Steps, Trace, over_time, row, turned
 from bptt_check.lstm.params import Parameters
 from bptt_check.lstm.variants import Gate
 
@@ -72,6 +72,7 @@ def backward(
     """
     variant, weights, T = trace.variant, trace.weights, trace.T
     s, g, i, f, o, z = trace.s, trace.g, trace.i, trace.f, trace.o, trace.z
+    sees, peepholed = {k: variant.sees(k) for k in variant.blocks}, variant.peepholed
     input_slope = activation_named(variant.input_activation).slope
     output = activation_named(variant.output_activation)
     dl = [None, *np.moveaxis(dl_dh, -3, 0)]
@@ -93,7 +94,7 @@ def backward(
         ds = o[t] * output.slope(s[t], output.function(s[t])) * dh + ds_next  # (B, H)  B2  ← F8, F7
         if "o" in z:
             dz["o"] = preactivation("o", t, do)                               # (B, H)  B4  ← F6
-        if "o" in variant.peepholed:
+        if "o" in peepholed:
             ds = ds + row(weights.p_o) * dz["o"]                              # (B, H)  B2  ← F2, peephole of o
         df = s[t - 1] * ds + next_gate["f"]                                   # (B, H)  B3  ← F7
         di = g[t] * ds + next_gate["i"]                                       # (B, H)  B3  ← F7
@@ -105,13 +106,13 @@ def backward(
                 dz[k] = preactivation(k, t, dk)                               # (B, H)  B4  ← F5, F4
         dz["g"] = input_slope(z["g"][t], g[t]) * dg                           # (B, H)  B4  ← F3
         dx_c: dict[str, Array | float] = {"x": 0, "h": 0, "s": 0, "i": 0, "f": 0, "o": 0}
-        for k in variant.blocks:
-            for j in variant.sees(k):
+        for k in sees:
+            for j in sees[k]:
                 add(f"W_{k}{j}", turned(dz[k]) @ trace.seen(j, t))            # (H, D|H)  B5  ← F2
                 dx_c[j] = dx_c[j] + dz[k] @ weights[f"W_{k}{j}"]              # (B, D|H)  B7  ← F1, F2
             add(f"b_{k}", dz[k].sum(axis=-2))                                 # (H,)  B6  ← F2
         ds_next = ds * f[t] + dx_c["s"]                                       # (B, H)  B8, B8s  ← F7, F1s
-        for k in variant.peepholed:
+        for k in peepholed:
             seen = s[t] if k == "o" else s[t - 1]
             add(f"p_{k}", (dz[k] * seen).sum(axis=-2))                        # (H,)  B5  ← F2, peephole
             if k != "o":
@@ -120,7 +121,7 @@ def backward(
         next_gate = {k: dx_c[k] for k in ("i", "f", "o")}                     # (B, H)  B7  ← F1, FGR
         for name, value in (("x", dx_c["x"]), ("h", dh), ("s", ds), ("g", dg), ("i", di), ("f", df), ("o", do)):
             d[name].append(np.asarray(value))
-        for k in variant.blocks:
+        for k in sees:
             d[f"z_{k}"].append(dz[k])
 
     initial = {"h0": dh_next, "s0": ds_next}                                  # (B, H)  B9
@@ -130,7 +131,7 @@ def backward(
     return Gradients(
         weights=Parameters({name: sum(steps[1:], steps[0]) for name, steps in dW.items()}),
         weights_by_step=Parameters({name: np.stack(steps[::-1]) for name, steps in dW.items()}) if by_step else None,
-        x=np.stack(np.broadcast_arrays(*d.pop("x")), axis=-3),
+        x=over_time(d.pop("x")),
         initial={name: np.asarray(value) for name, value in initial.items()},
-        steps={name: np.stack(np.broadcast_arrays(*steps), axis=-3) for name, steps in d.items()},
+        steps={name: over_time(steps) for name, steps in d.items()},
     )

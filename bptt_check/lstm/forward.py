@@ -55,12 +55,18 @@ class Trace:
     def over_time(self, name: str) -> Array:
         """``"h"``, ``"s"``, a gate, or ``"z_k"``, for t = 1 … T, stacked: (T, B, H)."""
         steps: Steps = self.z[name[2:]] if name.startswith("z_") else getattr(self, name)
-        return np.stack(np.broadcast_arrays(*steps[1:]), axis=-3)
+        return over_time(steps[1:])
 
 
 def turned(W: Array) -> Array:
     """The transpose of a matrix, or of each of a stack."""
-    return np.swapaxes(W, -1, -2)
+    return W.swapaxes(-1, -2)
+
+
+def over_time(steps: Steps) -> Array:
+    """The arrays of T steps, (…, B, H) each, as one: (…, T, B, H). Leading axes may differ from step to step."""
+    alike = all(step.shape == steps[0].shape for step in steps)
+    return np.stack(steps if alike else np.broadcast_arrays(*steps), axis=-3)
 
 
 def forward(
@@ -92,15 +98,20 @@ def forward(
     """
     input_activation = activation_named(variant.input_activation).function
     output_activation = activation_named(variant.output_activation).function
+    peepholed = variant.peepholed
     before = {k: (gates0 or {}).get(k, np.zeros_like(s0)) for k in ("i", "f", "o")}
     steps = {k: [before[k]] for k in ("i", "f", "o")}
     z: dict[str, Steps] = {k: [_no_slot] for k in variant.blocks}
     trace = Trace(variant, weights, [_no_slot, *np.moveaxis(x, -3, 0)], [h0], [s0], [_no_slot], **steps, z=z)
     h, s = trace.h, trace.s
+    W = {k: [(j, turned(weights[f"W_{k}{j}"])) for j in variant.sees(k)] for k in variant.blocks}
+    b = {k: row(weights[f"b_{k}"]) for k in variant.blocks}
 
     def preactivation(k: str, t: int) -> Array:
-        z_k = sum((trace.seen(j, t) @ turned(weights[f"W_{k}{j}"]) for j in variant.sees(k)), row(weights[f"b_{k}"]))
-        if k in variant.peepholed:                                        # o is computed after s, and sees s(t)
+        z_k = b[k]                                                        # (B, H)  F2
+        for j, W_kj in W[k]:
+            z_k = z_k + trace.seen(j, t) @ W_kj                           # (B, H)  F1, F2
+        if k in peepholed:                                                # o is computed after s, and sees s(t)
             z_k = z_k + row(weights[f"p_{k}"]) * s[t if k == "o" else t - 1]  # (B, H)  F2, peephole
         return z_k                                                        # (B, H)  F1, F2
 

@@ -3,13 +3,14 @@
 All entries but x are zero at first, and the memory cell does nothing. A part that is switched on alone changes the
 outputs in a way that our forward pass with one of *our* arrays switched on explains, or none. What is explained stays
 on, and others begin to show: g before i, i and f before their recurrent weights, those before h0. No two unknowns are
-ever on together, so that there is nothing to enumerate but one part's roles.
+ever on together, so that there is nothing to enumerate but one part's roles. (Of a single step h0 and the weights that
+see it show only together: there each part that could be h0 is taken for it in turn.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,7 +28,7 @@ Cut = tuple[Piece, ...]
 
 @dataclass(frozen=True)
 class Found:
-    """Roles of parts so far. ``guessed``: a part that was taken for h0, or a role that was one of several."""
+    """Roles of parts so far. ``ambiguous``: one of them was one of several, or some part could be what is missing."""
 
     roles: tuple[Role, ...] = ()
     ambiguous: bool = False
@@ -54,11 +55,14 @@ class Roles:
     always: Array
     scale: float
     tolerance: float
-    cuts: dict[str, list[Cut]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> dict[str, tuple[str, ...]]:
+        """Our arrays by kind."""
+        return roles(self.variant)
 
     def search(self, cuts: Mapping[str, list[Cut]]) -> Iterator[Found]:
-        """Everything that the trials leave possible, likely ones first."""
-        self.names = roles(self.variant)
+        """Everything that the trials leave possible, likely ones first. ``cuts``: of each array by its name."""
         yield from self._onwards(Found((("x", self.frame.x),)), {name: list(some) for name, some in cuts.items()})
 
     def _onwards(self, found: Found, cuts: dict[str, list[Cut]]) -> Iterator[Found]:
@@ -120,9 +124,10 @@ class Roles:
         new: list[Role] = []
         several: list[Role] = []
         for piece in cut:
-            if any(known is places for _, known in found.roles for _, places in piece.readings):
+            known = on[piece.places]
+            if known.all() or any(places is part for _, places in found.roles for _, part in piece.readings):
                 continue
-            if on[piece.places].any():
+            if known.any():
                 return None
             mask = on.copy()
             mask[piece.places] = True
