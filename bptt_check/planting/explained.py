@@ -13,7 +13,7 @@ from bptt_check.planting.listing import Row, rows
 from bptt_check.planting.tiny import Example, Line, example, written
 from bptt_check.results import WIDTH
 
-SHOWN = 24  # changed derivatives that are shown of one example
+SHOWN = 48  # changed derivatives that are shown of one example
 COLUMN = 26
 
 
