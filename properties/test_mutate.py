@@ -256,10 +256,12 @@ class Ran:
 def test_the_command_plants_and_says_what_became_of_it(capsys):
     ran = Ran(capsys, "mutate", str(EXAMPLES / "lstm.py"), "--sample", "6")
     assert ran.code == 0, ran.out + ran.err
-    assert "recognised as cell NP" in ran.out
-    assert "Left out: 4 that change nothing, here and at 3 other points (dh-clipped-in-loop-5.dh" in ran.out
+    assert "recognised as cell NP" in " ".join(ran.out.split())
+    assert "Left out, for nothing changes with them, here or at 3 other points: 4 (dh-clipped" in " ".join(
+        ran.out.split()
+    )
     assert "CAUGHT  6 of 6 planted faults caught, 6 of 6 named" in ran.out.splitlines()[-1]
-    assert max(map(len, ran.out.replace(str(EXAMPLES), "").splitlines())) <= 100
+    assert max(map(len, ran.out.splitlines())) <= max(100, len(str(EXAMPLES / "lstm.py")))
 
 
 def test_the_command_takes_a_shape_and_can_be_quiet(capsys):

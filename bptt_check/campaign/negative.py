@@ -138,7 +138,7 @@ def overview(controlled: Controlled, *, quiet: bool = False) -> str:
     cell = (
         f"recognised as cell {controlled.cell}" if controlled.cell else "no cell of the family; any gradient's faults"
     )
-    lines = [f"{clean(controlled.target)} agrees as it is ({where}seed {controlled.seed}); {cell}.", ""]
+    lines = [*_wrapped(f"{clean(controlled.target)} agrees as it is ({where}seed {controlled.seed}); {cell}."), ""]
     lines += [*_table(controlled.outcomes, equations=bool(controlled.cell)), "", *_left_out(controlled)]
     lines += _listed("not caught", [o for o in controlled.outcomes if not o.caught], lambda o: o.verdict)
     unnamed = [o for o in controlled.outcomes if o.caught and o.named in ("near", "no")]
@@ -177,13 +177,13 @@ def _left_out(controlled: Controlled) -> list[str]:
     said = [f"{len(controlled.outcomes)} of {counted(controlled.possible, 'fault')} planted."]
     if controlled.equivalent:
         said.append(
-            f"Left out: {len(controlled.equivalent)} that change nothing, here and at {CASES} other points "
+            f"Left out, for nothing changes with them, here or at {CASES} other points: {len(controlled.equivalent)} "
             f"({_few(controlled.equivalent)})."
         )
     if controlled.elsewhere:
         said.append(
-            f"Left out: {len(controlled.elsewhere)} that change something at other points alone; another --seed may "
-            f"show them ({_few(controlled.elsewhere)})."
+            f"Left out, for they change something at other points alone: {len(controlled.elsewhere)} "
+            f"({_few(controlled.elsewhere)}); another --seed may show them."
         )
     return [line for text in said for line in _wrapped(text)]
 
