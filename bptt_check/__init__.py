@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from bptt_check.forms.cell import Cell
+    from bptt_check.lstm.fused import LSTM
     from bptt_check.results import Block, Finding, Result, Verdict
     from bptt_check.subject import Subject
 
@@ -30,6 +31,7 @@ _HOME = {
     "check": "checking",
     "Subject": "subject",
     "Cell": "forms.cell",
+    "LSTM": "lstm.fused",
     "Verdict": "results",
     "Result": "results",
     "Block": "results",
@@ -43,6 +45,7 @@ _HOME = {
 }
 
 __all__ = [
+    "LSTM",
     "Block",
     "BpttCheckError",
     "Cell",
