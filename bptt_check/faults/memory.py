@@ -124,7 +124,7 @@ MEMORY = (
         "ds-carry-inside-gate-only",
         "ds",
         swap_text("o[t] * (1 - tanh(s[t])**2) * dh + ds_next", "o[t] * ((1 - tanh(s[t])**2) * dh + ds_next)"),
-        "ds_next is added before the output gate is applied",
+        "ds_next is added before the output gate is applied, though after the slope",
         "the carry is added to the wrong derivative",
     ),
     Way(
