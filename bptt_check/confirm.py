@@ -102,7 +102,10 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     floor = np.where(
         ambiguous, np.maximum(comparison.rounding_floor, blunt / ROUNDING_SAFETY), comparison.rounding_floor
     )
-    return Confirmed(replace(comparison, level=level, rounding_floor=floor), kinks, bool(cleared), cleared is None)
+    comparison = replace(comparison, level=level, rounding_floor=floor)
+    seen_of_them = comparison.seen(resolution)[ambiguous]  # by that wider tolerance still as finely as asked?
+    unclear = cleared is None and not ((seen_of_them > 0) & (seen_of_them <= resolution)).all()
+    return Confirmed(comparison, kinks, bool(cleared), unclear)
 
 
 def is_grave(bench: Bench, c: Comparison) -> bool:
@@ -279,6 +282,9 @@ def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tupl
         v = np.zeros(c.shape)
         v.reshape(-1)[c.entries[place]] = 1.0
         left, right, unsure = bench.one_sided({c.name: v})
+        if c.analytic[place] == 0 and abs(left) + abs(right) <= unsure:  # it stands still on either side
+            reference[place], error[place], noise[place] = 0.0, unsure, unsure
+            continue
         if not abs(right - left) > KINK * unsure:
             smooth += 1
             continue
