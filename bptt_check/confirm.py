@@ -90,7 +90,8 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     if not ambiguous.any():
         if not comparison.wrong.any():
             comparison = _averaged(bench, comparison, resolution)
-        if comparison.wrong.any() or not _blunt(comparison, resolution).any():
+        blunt_by_form = bool(bench.subject.gradient_noise) and not comparison.hidden(resolution)
+        if comparison.wrong.any() or blunt_by_form or not _blunt(comparison, resolution).any():
             return Confirmed(comparison, kinks)
         seen = relieved(bench, comparison.name, comparison.entries[_blunt(comparison, resolution)], resolution)
         return Confirmed(comparison, kinks, rounding=bool(seen))
