@@ -16,15 +16,15 @@ from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Method, Richardson
 from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along, partials
-from bptt_check.differences.ladder import laddered
+from bptt_check.differences.ladder import LADDERS, laddered
 from bptt_check.differences.noise import settled_noise
 from bptt_check.errors import SubjectError, SubjectFailed
-from bptt_check.reference import Reference
+from bptt_check.reference import TAMER, Reference
 from bptt_check.stacks import stacked_gradients
 from bptt_check.subject import Array, Point, Subject
 
 NEIGHBOURS = (2.0**4, 2.0**14, 2.0**24)  # ulps apart, where the rounding of a reference is read
-NEARBY = 1e-4  # relative move to a point where a fault stays what it is and rounding does not
+TINY = 8.0  # how many times smaller than the finest step an entry must be to get steps of its own
 KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
 
 
@@ -34,6 +34,7 @@ class Bill:
 
     losses: int = 0
     gradients: int = 0
+    limit: int = 58  # so that a check stays within 60 when all is right
 
     @property
     def total(self) -> int:
@@ -80,6 +81,7 @@ class Bench:
     bill: Bill = field(default_factory=Bill)
     broken: frozenset[str] = frozenset()
     plain: Bench | None = None
+    tame: list[float] = field(default_factory=lambda: [0.0])
 
     @property
     def eps(self) -> float:
@@ -100,9 +102,30 @@ class Bench:
         """The size of a block's largest entry: the length of a move that matters. 1 for interventions."""
         return float(np.abs(self.point[name]).max(initial=0)) or 1.0
 
-    def blunt(self, name: str) -> float:
-        """The most that rounding inside could put on an entry: an ulp of the largest sensitivity to anything."""
-        return ROUNDING_SAFETY * self.eps * max(self.rounding.sensitivity[name], self.size / self.scale(name))
+    def blunt(self, name: str, *, here: bool = False) -> float:
+        """The most that rounding inside could put on an entry: an ulp of the largest sensitivity to anything.
+
+        That of the point alone says too little where a softmax saturates, or terms cancel: what is added up inside may
+        be far larger than what is left of it. So points scaled down count too, once asked for, unless ``here``.
+        """
+        largest = max(self.rounding.sensitivity[name] * self.scale(name), self.size, 0.0 if here else self.tame[0])
+        return ROUNDING_SAFETY * self.eps * largest / self.scale(name)
+
+    def look_at_tamer_points(self) -> None:
+        """The largest sensitivity at the point scaled down, for :meth:`blunt`; asked for once, if something is off."""
+        if len(self.tame) > 1:
+            return
+        self.tame.append(0.0)
+        for factor in TAMER:
+            point = {name: (factor * array).astype(array.dtype) for name, array in self.point.items()}
+            self.bill.gradients += 1
+            try:
+                gradient = self.subject.gradient(point)
+            except (SubjectFailed, SubjectError):
+                continue
+            finite = {name: a for name, a in gradient.items() if name in self.gradient and np.isfinite(a).all()}
+            largest = (rounding.sensitivities(point, finite)[name] * self.scale(name) for name in finite)
+            self.tame[0] = max(self.tame[0], *largest, 0.0)
 
     def levels(self) -> dict[str, Array]:
         """What a direction must not be drowned by, by entry: rounding, and for differences the noise of the loss."""
@@ -114,7 +137,9 @@ class Bench:
             for name, level in self.rounding.level.items()
         }
 
-    def estimate(self, name: str, entries: Array, method: Method | None = None) -> Estimate:
+    def estimate(
+        self, name: str, entries: Array, method: Method | None = None, *, scale: Array | None = None
+    ) -> Estimate:
         """The reference derivative of some entries (flat indices) of a block, or the same by another method."""
         return partials(
             method or self.reference.method,
@@ -122,6 +147,7 @@ class Bench:
             self.reference.point,
             name,
             entries=entries,
+            scale=scale,
             noise=self.reference.noise,
             stacked=self.subject.stacked,
         )
@@ -165,8 +191,17 @@ class Bench:
         return noise
 
     def refined(self, name: str, entries: Array) -> Estimate:
-        """Real differences on ladders of steps, tiny to wide; a wider one counts only where it confirms the finer."""
-        return laddered(lambda method: self.estimate(name, entries, method))
+        """Real differences on ladders of steps, tiny to wide; a wider one counts only where it confirms the finer.
+
+        Entries that are small beside the finest step begin with steps in proportion to themselves.
+        """
+        size = np.abs(self.reference.point[name].reshape(-1)[entries])
+        tiny = (size > 0) & (size < 2.0 ** LADDERS[0] * self.scale(name) / TINY)
+        first = None
+        if tiny.any():
+            own = np.where(tiny, size, 2.0 ** LADDERS[0] * self.scale(name) / Richardson().widest)
+            first = self.estimate(name, entries, Richardson(), scale=own)
+        return laddered(lambda method: self.estimate(name, entries, method), first=first)
 
     def along(self, v: Point, *, refine: bool = False) -> Off:
         """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small."""
@@ -231,10 +266,20 @@ class Bench:
         ratio = float(np.finfo(kind).eps) / self.eps
         return replace(self, gradient=extended, rounding=self.rounding.sharper(ratio, off), plain=self)
 
-    def nearby(self) -> Bench | None:
-        """The same at a point moved a little, by the same rounding levels; ``None`` where the subject fails there."""
+    def mean_gradient(self, name: str, entries: Array, count: int) -> tuple[Array, Array]:
+        """Mean and standard deviation of some entries of the gradient over points moved by an ulp at random."""
+        drawn = []
+        for _ in range(count):
+            signs = {key: self.rng.choice([-1.0, 1.0], array.shape) for key, array in self.point.items()}
+            gradient = self.subject.gradient(rounding.jiggled(self.point, self.eps, signs))
+            self.bill.gradients += 1
+            drawn.append(gradient[name].astype(float).reshape(-1)[entries])
+        return np.mean(drawn, axis=0), np.std(drawn, axis=0)
+
+    def nearby(self, far: float) -> Bench | None:
+        """The same at a point moved by that share, by the same rounding levels; ``None`` where the subject fails."""
         point = {
-            name: array * (1 + NEARBY * self.rng.uniform(-1, 1, array.shape))
+            name: array * (1 + far * self.rng.uniform(-1, 1, array.shape))
             for name, array in self.reference.point.items()
         }
         self.bill.gradients += 1

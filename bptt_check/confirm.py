@@ -28,10 +28,13 @@ from bptt_check.subject import Array
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
 QUOTIENTS = 3
 ROUNDED = 500.0  # ulps of an entry that a constant rounded to the own precision may put on it, everywhere alike
-TRIALS = 5  # points nearby at which a fault must stay what it is
+TRIALS = (1e-4, 1e-4, 1e-4, 1e-2, 1e-2)  # how far off are points nearby at which a fault must stay what it is
+AVERAGED = 64  # points an ulp away over which a gradient is averaged that its own rounding blurs
+ALL = 1e-3  # nearness to −1 of a share that says: the gradient is nothing beside the reference
 STEADY = 1.2  # factor within which a fault keeps its share of an entry at points nearby
 SEEN = 0.5  # share of the entries looked at that must be seen finely at a rescaled point
-RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation
+RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation,
+ENLARGED = (2.0, 4.0)  # and that bring back what has vanished; these can clear a gradient, not condemn it
 
 
 class ReferenceUnsafe(Exception):
@@ -63,12 +66,15 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     ReferenceUnsafe
         Where a complex-step reference is contradicted by a difference quotient.
     """
+    if comparison.wrong.any():
+        bench.look_at_tamer_points()
     if borne_out and is_grave(bench, comparison):
         return Confirmed(comparison)
     if not bench.reference.exact:
         comparison = _sharper(bench, comparison, resolution)
     steady = np.zeros(len(comparison.entries), dtype=bool)
-    disputed, blunt = _disputed(comparison), bench.blunt(comparison.name)
+    disputed = _disputed(comparison)
+    blunt = bench.blunt(comparison.name)
     grave = is_grave(bench, comparison)
     if len(disputed) and bench.reference.exact and not grave:  # rounding of any kind could not do what is grave
         comparison = _with_own_noise(bench, comparison, disputed)
@@ -82,9 +88,11 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     comparison, kinks = _kinks(bench, comparison, _suspects(bench, comparison, resolution))
     ambiguous = comparison.wrong & (comparison.difference <= blunt + REFERENCE_SAFETY * comparison.error) & ~steady
     if not ambiguous.any():
-        if comparison.wrong.any() or not comparison.hidden(resolution):
+        if not comparison.wrong.any():
+            comparison = _averaged(bench, comparison, resolution)
+        if comparison.wrong.any() or not _blunt(comparison, resolution).any():
             return Confirmed(comparison, kinks)
-        seen = relieved(bench, comparison.name, comparison.entries, resolution)
+        seen = relieved(bench, comparison.name, comparison.entries[_blunt(comparison, resolution)], resolution)
         return Confirmed(comparison, kinks, rounding=bool(seen))
     relative = float((comparison.difference[ambiguous] / comparison.size[ambiguous]).min())
     cleared = relieved(bench, comparison.name, comparison.entries[ambiguous], min(resolution, relative / 2))
@@ -152,6 +160,25 @@ def _blunt(c: Comparison, resolution: float) -> Array:
     return np.asarray(c.seen(resolution) > resolution)
 
 
+def _averaged(bench: Bench, c: Comparison, resolution: float) -> Comparison:
+    """Entries that the subject's own rounding blurs, by the mean of their gradient at many points an ulp away.
+
+    Rounding averages out and a fault does not. What does not average out either, a digit lost everywhere alike, must
+    not be called a fault here: where the mean is off, all stays as it was.
+    """
+    blurred = _blunt(c, resolution) & (ROUNDING_SAFETY * c.level > REFERENCE_SAFETY * c.error)
+    if not blurred.any() or bench.plain is not None or ROUNDING_SAFETY * c.eps > resolution:
+        return c
+    mean, spread = bench.mean_gradient(c.name, c.entries, AVERAGED)
+    ulps = c.eps * (np.abs(mean) + np.abs(mean).max(initial=0.0))
+    level = np.where(blurred, np.minimum(spread / np.sqrt(AVERAGED) + ulps, c.level), c.level)
+    floor = np.where(blurred, np.minimum(level, c.rounding_floor), c.rounding_floor)
+    own = c.analytic if c.own is None else c.own
+    analytic = np.where(blurred, mean, c.analytic)
+    finer = replace(c, analytic=analytic, level=level, rounding_floor=floor, own=own)
+    return c if finer.wrong.any() or not np.isfinite(mean).all() else finer
+
+
 def _finer(bench: Bench, c: Comparison, places: Array) -> Comparison:
     """Real differences again, on ladders of steps; all of a block only where the first look changes minds."""
     first = places[:QUOTIENTS]
@@ -197,7 +224,8 @@ def _steady(bench: Bench, c: Comparison, places: Array) -> Array:
     """Which of the disputed entries are off by the same share at points nearby.
 
     A fault is. Digits lost on the way are not: in a saturated gate, or in a backward pass that keeps some array in
-    float64. (A gradient of exactly zero is off by all of itself everywhere, and tells nothing.)
+    float64, or on a step of a staircase: hence some points further off. (A gradient that is zero, or nothing beside the
+    reference, is off by all of it everywhere, and tells nothing.)
     """
     steady = np.zeros(len(c.entries), dtype=bool)
     asked = places[c.analytic[places] != 0]
@@ -205,11 +233,11 @@ def _steady(bench: Bench, c: Comparison, places: Array) -> Array:
         return steady
     with np.errstate(all="ignore"):
         share = (c.analytic - c.reference)[asked] / c.reference[asked]
-    same = np.abs(share) > ROUNDED * (bench.plain or bench).eps
-    for _ in range(TRIALS):
+    same = (np.abs(share) > ROUNDED * (bench.plain or bench).eps) & (np.abs(share + 1) > ALL)
+    for far in TRIALS:
         if not same.any():
             break
-        near = bench.nearby()
+        near = bench.nearby(far)
         if near is None:
             return steady
         there = near.compared(c.name, c.entries[asked])
@@ -264,7 +292,7 @@ def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tupl
 def relieved(bench: Bench, name: str, entries: Array, resolution: float) -> bool | None:
     """Whether a block agrees sharply where nothing saturates: True, False, or ``None`` where no point tells."""
     looked_at = entries[:: max(1, len(entries) // LOOKED_AT)][:LOOKED_AT]
-    for factor in RELIEF:
+    for factor in (*RELIEF, *ENLARGED):
         try:
             smaller = bench.moved(factor)
             if smaller is None or name not in smaller.gradient:
@@ -272,11 +300,13 @@ def relieved(bench: Bench, name: str, entries: Array, resolution: float) -> bool
             c = smaller.compared(name, looked_at)
             if not smaller.reference.exact and c.wrong.any():
                 c = _finer(smaller, c, np.flatnonzero(c.wrong))
+            if not smaller.reference.exact:
+                c = _sharper(smaller, c, resolution)
         except (SubjectFailed, SubjectError):
             continue
-        blunt = smaller.blunt(name)
+        blunt = smaller.blunt(name, here=True)
         clear = c.wrong & (c.difference > blunt + REFERENCE_SAFETY * c.error)
-        if clear.any():
+        if clear.any() and factor <= 1:
             return False
         if not c.wrong.any() and np.mean(c.tolerance < resolution * np.abs(c.reference)) >= SEEN:
             return True

@@ -25,7 +25,6 @@ DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
 ESCALATION = 2000  # loss evaluations after which no more directions are drawn where each costs a ladder
 STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
-EVALUATIONS = 58  # spent on looks for the eye only up to here, so that a check stays within 60 when all is right
 
 
 @dataclass(frozen=True)
@@ -233,7 +232,7 @@ class _Block:
     def sampled(self, block: Block) -> Block:
         """Its largest entry on its own too, for the eye, while that stays within what a check may cost."""
         a = self.bench.gradient[self.name]
-        if block.index is not None or self.bench.bill.total >= EVALUATIONS or not self.bench.reference.exact:
+        if block.index is not None or self.bench.bill.total >= self.bench.bill.limit or not self.bench.reference.exact:
             return block
         largest = self._judged([int(np.abs(a).argmax())])
         if largest.verdict is Verdict.DISAGREES:
@@ -284,7 +283,8 @@ class _Block:
             return replace(
                 along, verdict=Verdict.AGREES, note="on a kink: the gradient lies between the one-sided derivatives"
             )
-        if abs(off.discrepancy) <= off.blunt:
+        bench.look_at_tamer_points()
+        if abs(off.discrepancy) <= max(off.blunt, bench.blunt(name) * float(np.linalg.norm(v))):
             entries = bench.rng.permutation(v.size)[: search.SAMPLE]
             cleared = relieved(bench, name, entries, self.resolution)
             self.confirmed = Confirmed(bench.compared(name, entries), rounding=bool(cleared), unclear=cleared is None)

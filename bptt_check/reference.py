@@ -28,6 +28,8 @@ AGREEMENT = (
     1e-5  # share of its value by which a complex derivative may differ from a quotient beyond the latter's error
 )
 COARSE_ULPS = 2.0  # least noise of a loss whose arithmetic has a type of its own, in ulps of its value
+COARSE = 1e-6  # share of the loss beyond which its noise is asked for once more, along shorter lines
+STEEP = 1e-3  # how much shorter a direction's move of some entry must be for that to make a difference
 SIGNS = np.array([-1.0, 1.0])
 DIGITS = 0.1  # relative error below which a difference quotient has a digit to speak with
 TAMER = (0.25, 0.05)  # factors on the point at which a complex step is tried where no quotient speaks at the point
@@ -111,6 +113,9 @@ def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
     off = counter.quotient_off(point, direction, value, noise, careful=True)
     if off is None:
         return ""
+    inner = _inner(point, direction)
+    if inner is not None and counter.quotient_off(point, inner, counter.complex_along(point, inner)) is None:
+        return ""  # steps that are wide beside a small entry may jump over what matters: they cannot refute
     quotient, error = off
     if quotient and error < DIGITS * max(abs(float(value)), abs(quotient)):  # a loss that stands still tells nothing
         return f"along a random direction it gives {float(value):.6g}, a difference quotient {quotient:.6g}"
@@ -132,8 +137,13 @@ def _differences(subject: Subject, counter: _Counted, direction: Point, why_not:
                 counter.loss, point, direction=direction, eps=_working_eps(subject), stacked=subject.stacked
             )
             size = abs(float(counter.loss(point)))
+            inner = _inner(point, direction) if noise > COARSE * size else None
+            if inner is not None:  # a loss that changes greatly along so short a line is steep, not noisy
+                noise = min(noise, noise_at(counter.loss, point, direction=inner, eps=_working_eps(subject)))
             if subject.precision:  # nine values on a coarse grid can agree by chance
                 noise = max(noise, COARSE_ULPS * float(np.finfo(subject.precision).eps) * size)
+            if best is not None and best.noise is not None:  # what long double shows is there in float64 too
+                noise = max(noise, best.noise)
         except (SubjectFailed, SubjectError):
             continue
         eps = float(np.finfo(kind).eps)
@@ -214,6 +224,16 @@ def _probe_direction(blocks: Point, gradient: Mapping[str, Array], rng: np.rando
         signed = rng.choice(SIGNS, moves.shape) * rng.uniform(0.5, 1, moves.shape)
         direction |= flat.split(signed * shares * moves)
     return direction
+
+
+def _inner(point: Point, direction: Point) -> dict[str, Array] | None:
+    """The direction with no entry moved by more than its own size, zeros aside; ``None`` where it is that already."""
+    moved = {name: np.asarray(array).astype(float, copy=False) for name, array in point.items()}
+    inner = {
+        name: np.where((a != 0) & (np.abs(v) > np.abs(a)), np.sign(v) * np.abs(a), v)
+        for (name, v), a in zip(direction.items(), (moved[name] for name in direction), strict=True)
+    }
+    return inner if any((np.abs(inner[name]) < STEEP * np.abs(direction[name])).any() for name in inner) else None
 
 
 def _cause(error: BaseException) -> str:

@@ -168,6 +168,12 @@ class Result:
     def __str__(self) -> str:
         return _table(self)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from bptt_check.report.html_result import result_html
+
+        return result_html(self)
+
 
 def _figure(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{value:.{digits}g}"

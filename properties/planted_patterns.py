@@ -265,8 +265,18 @@ def _(case: Case) -> Planted:
 # Other blocks
 
 
+def levelled(case: Case, names: list[str]) -> None:
+    """Bring blocks to scales that differ by no more than a million: beside one of 1e18 another is rounding."""
+    scale = 10 ** case.rng.uniform(-9, 3)
+    for name in names:
+        factor = scale * 10 ** case.rng.uniform(-3, 3) / np.abs(case.right[name]).max()
+        case.right[name] *= factor
+        case.by_step[name] *= factor
+
+
 @plant("swapped", H=2)
 def _(case: Case) -> Planted:
+    levelled(case, [name for name in case.by_step if name[0] in "Wb"])
     factor = float(case.rng.choice([1, 1, -1]))
     i, f = case.rng.choice(list(GATES), 2, replace=False)
     made, names = case.computed(), [f"W_{{}}{j}" for j in "xh"] + ["b_{}"]
@@ -278,6 +288,7 @@ def _(case: Case) -> Planted:
 
 @plant("permuted", H=2)
 def _(case: Case) -> Planted:
+    levelled(case, [name for name in case.by_step if name[0] in "Wb"])
     order, made = list(case.rng.permutation(list(GATES)))[:3], case.computed()
     names = ["W_{}x", "W_{}h", "b_{}"]
     for name in names:
@@ -288,9 +299,19 @@ def _(case: Case) -> Planted:
 
 @plant("other-block", H=2)
 def _(case: Case) -> Planted:
+    levelled(case, ["W_fh", "W_ih"])
     made = case.computed()
     made["W_fh"] = made["W_ih"].T.copy() if case.rng.integers(2) else made["W_ih"]
     return Planted(made, "other-block", ("W_fh",), "the right one of W_ih")
+
+
+@plant("other-block: a step", T=2, B=2, H=2)
+def _(case: Case) -> Planted:
+    made = case.computed()
+    case.right["h(t)"] = case.rng.normal(size=(case.T, case.B, case.H))
+    made["h(t)"] = case.right["h(t)"].copy()
+    made["h0"] = made["h(t)"][0]
+    return Planted(made, "other-block", ("h0",), "the right one of h(t) at t = 1")
 
 
 @plant("shared", H=2)
@@ -313,8 +334,8 @@ def _(case: Case) -> Planted:
 # Other places
 
 simple("transposed", "the transpose of the right one", lambda m: m.T, names=("W_fh",), H=2)
-simple("reshaped", "reshaped", lambda m: m.T.reshape(m.shape), names=("V",), whole=True)
-simple("reshaped", "reshaped", lambda m: m.reshape(m.shape[::-1]).T, names=("V",), name="reshaped: back", whole=True)
+simple("reshaped", "", lambda m: m.T.reshape(m.shape), names=("V",), whole=True)
+simple("reshaped", "", lambda m: m.reshape(m.shape[::-1]).T, names=("V",), name="reshaped: back", whole=True)
 simple("reversed", "reversed in time", lambda m: m[::-1], names=("x",), T=2, B=2, D=2)
 simple("rolled", "1 step later in time", lambda m: np.roll(m, 1, 0), names=("x",), T=3, B=2, D=2)
 simple("rolled", "1 place earlier along axis 0", lambda m: np.roll(m, -1, 0), names=("V",))
@@ -436,7 +457,7 @@ _rounded("to whole numbers", np.rint, 1.5, 5)
 _rounded("to 3 decimals", lambda m: np.round(m, 3), -1, 2)
 _rounded("to 4 significant digits", lambda m: np.vectorize(lambda v: float(f"{v:.3e}"))(m), -12, 6)
 
-simple("absolute", "the absolute value", np.abs, H=3, names=("W_fh", "V"))
+simple("absolute", "the absolute value", np.abs, H=4, names=("W_fh", "V"))
 simple("positive-part", "where that is positive", lambda m: np.maximum(m, 0), H=3, names=("W_fh", "V"))
 simple("negative-part", "where that is negative", lambda m: np.minimum(m, 0), H=3, names=("W_fh", "V"))
 simple("sign", "the sign of the right one", np.sign, H=2)
@@ -452,7 +473,8 @@ def _placed(kind: str, name: str, mask: Callable[[Case, tuple[int, ...]], Array]
         how = case.rng.integers(3)
         noise = np.abs(a[name]).max() * (0.1 + case.rng.random(a[name].shape))
         a[name] = np.where(where, [-a[name], 0 * a[name], a[name] + noise][how], a[name])
-        says = ["where it is −1 times", "where it is zero", "is right but for"][how]
+        only = "is wrong" if kind == "steps-wrong" else "is right but for"
+        says = ["where it is −1 times", "where it is zero", only][how]
         return Planted(a, kind, (name,), says, [-1.0, 0.0, None][how])
 
     plant(f"{kind}: {name}", **needs)(made)

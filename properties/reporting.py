@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from bptt_check.report.html import html_report
 from bptt_check.report.journal import Journal, RunLog, environment
+from bptt_check.report.json_report import json_report
+from bptt_check.report.junit import junit_report
+from bptt_check.report.markdown import markdown_report
 from bptt_check.report.record import Record, record_of
 from bptt_check.report.summary import Summary, summarise
+from bptt_check.report.terminal import table
 from bptt_check.results import Block, Finding, Result, Verdict
 
 NASTY = "<script>alert(\"1\")</script>\x1b[31m\x00 ../../x | `a` \u202e& 'q' \\| ||| www.example.org @someone"
@@ -96,3 +102,59 @@ def with_block(record: Record, block: str, **fields: Any) -> Record:
     """The record with other figures in one of its blocks."""
     blocks = tuple({**row, **fields} if row["name"] == block else row for row in record.blocks)
     return replace(record, blocks=blocks)
+
+
+def all_texts(summary: Summary) -> dict[str, str]:
+    return {
+        "json": json_report(summary),
+        "md": markdown_report(summary),
+        "html": html_report(summary),
+        "xml": junit_report(summary),
+        "terminal": table(summary),
+    }
+
+
+def nasty_summary() -> Summary:
+    block = Block(NASTY, Verdict.DISAGREES, (1,), equation="<b>", compared=1, max_relative_error=0.1, note=NASTY)
+    step = Block(NASTY + "(t)", Verdict.AGREES, (1,), compared=1, max_relative_error=1e-3, by_step=(1e-3,))
+    result = Result(
+        NASTY * 30,
+        Verdict.DISAGREES,
+        {"a": block, "b": step},
+        findings=(Finding(NASTY, NASTY),),
+        reason=NASTY,
+        case={"cell": NASTY, "loss": NASTY, NASTY: NASTY, "reproduce": f"run {NASTY}\n```\n<b>"},
+    )
+    sweep = Record(
+        name=NASTY, kind="sweep", data={"steps": [0.1, 0.2], "curves": {NASTY: [1e-3, 1e-4]}, "gradient": NASTY}
+    )
+    return summarise(RunLog(NASTY, 5, {NASTY: NASTY}, NASTY, (record_of(result), sweep), ended=True, problems=(NASTY,)))
+
+
+class Balanced(HTMLParser):
+    """Checks that every element is closed in order, and collects attributes and texts."""
+
+    VOID = frozenset({"meta", "br", "hr", "img", "link", "wbr"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)

@@ -120,6 +120,12 @@ def test_rules_are_broken_by_what_they_name_alone():
 RULES = ("worse", "missing", "max_error:10x", "max_error:1000000000000x", "resolution:10x", "resolution:101x")
 
 
+def test_what_is_new_and_wrong_breaks_the_rule_against_worse_and_what_is_new_and_right_does_not():
+    rule = [parse_rule("worse")]
+    assert [str(each) for each in broken(changes([], [WRONG]), rule)] == ["worse: case 1: DISAGREES"]
+    assert broken(changes([], [RIGHT]), rule) == ()
+
+
 def test_a_rule_reads_back_as_it_is_written():
     for text in ("worse", "missing", "max_error:10x", "resolution:2.5x"):
         assert str(parse_rule(text)) == text

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bptt_check import Subject, SubjectError, Verdict, check
+from bptt_check import Subject, SubjectError, Verdict, check, starting
 from bptt_check.strategies import lstm_cases, variants
 
 POINT = {"w": np.array([0.5, -1.0, 2.0])}
@@ -121,3 +123,105 @@ def test_a_changed_input_a_random_loss_and_an_accumulating_gradient_are_found():
     noisy = subject(loss=lambda p: np.sin(p["w"]).sum() + rng.normal())
     assert check(noisy).verdict is Verdict.INCONCLUSIVE
     assert "random-loss" in {f.kind for f in check(noisy).findings}
+
+
+# ------------------------------------------------------------------------------------------- small cases
+
+
+def spoilt_cell(name, index, size):
+    """A built-in cell, one entry of one gradient wrong by a share of itself, in each of several stacked copies too."""
+    lstm = Subject.from_variant("NP", T=4, B=2, D=3, H=3)
+    forward, backward = lstm.pair
+
+    def spoilt(trace):
+        gradient = {key: np.array(a) for key, a in backward(trace).items()}
+        gradient[name][(..., *index)] *= 1 + size
+        return gradient
+
+    return replace(lstm, pair=(forward, spoilt), gradient_at=lambda p: spoilt(forward(p)[1]))
+
+
+@given(case=lstm_cases(), seed=st.integers(0, 2**20))
+def test_a_glance_at_all_directions_agrees_where_every_entry_does(case, seed):
+    glanced, compared = (check(case.subject(), rng=seed, entries=entries) for entries in ("auto", "all"))
+    assert (glanced.verdict, compared.verdict) == (Verdict.AGREES, Verdict.AGREES), f"\n{glanced}\n{compared}"
+    assert glanced.compared == compared.compared
+    assert glanced.miss_probability < 1e-9
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize(("name", "index"), [("W_fh", (2, 1)), ("x", (0, 1, 2)), ("z_i(t)", (3, 0, 0)), ("s0", (1, 2))])
+def test_a_glance_misses_nothing_that_every_entry_would_show(name, index, size):
+    result = check(spoilt_cell(name, index, size))
+    assert result.blocks[name].verdict is Verdict.DISAGREES, str(result)
+    assert result.blocks[name].index == index
+    assert [block.name for block in result.blocks.values() if block.verdict is Verdict.DISAGREES] == [name]
+
+
+def test_a_small_right_cell_costs_a_handful_of_calls():
+    result = check(Subject.from_variant("NP", T=5, B=2, D=3, H=4))
+    assert (result.verdict, result.evaluations, result.gradient_evaluations) == (Verdict.AGREES, 6, 6)
+
+
+def test_a_gradient_that_does_not_carry_stacked_copies_is_asked_for_one_point_at_a_time():
+    lstm = Subject.from_variant("post", T=3, B=2, D=2, H=3)
+
+    def single(p):
+        assert all(np.shape(p[name]) == a.shape for name, a in lstm.blocks.items()), "no copies here"
+        return lstm.gradient_at(p)
+
+    assert check(replace(lstm, gradient_at=single)).verdict is Verdict.AGREES
+
+
+def test_without_the_call_protocol_the_result_says_so_and_nothing_is_called_twice_at_the_point():
+    calls = {"loss": 0, "gradient": 0}
+
+    def counted(which, function):
+        def call(p):
+            calls[which] += all(np.array_equal(p[name], a) for name, a in POINT.items())
+            return function(p)
+
+        return call
+
+    loss, gradient = counted("loss", lambda p: np.sin(p["w"]).sum()), counted("gradient", right)
+    result = check(subject(gradient, loss=loss), protocol=False, method="complex")
+    assert result.verdict is Verdict.AGREES
+    assert "calls-not-watched" in {finding.kind for finding in result.findings}
+    assert "not looked at" in str(result)
+    assert result.repeats == 1
+    assert calls["loss"] == 1
+
+
+def test_without_the_call_protocol_a_wrong_gradient_is_seen_as_well():
+    result = check(subject(lambda p: {"w": -np.cos(p["w"])}), protocol=False)
+    assert result.verdict is Verdict.DISAGREES
+
+
+def wrong_cell():
+    module = {}
+    exec(starting.text("cell").replace(starting.RIGHT_LINE, starting.WRONG_LINE), module)
+    return Subject.from_cell(module["Cell"], T=20, B=3, D=8, H=16)
+
+
+def test_many_wrong_blocks_take_one_second_look():
+    result = check(wrong_cell())
+    wrong = [block for block in result.blocks.values() if block.verdict is Verdict.DISAGREES]
+    assert len(wrong) > 10
+    assert result.evaluations < 400  # a second look a block takes more than that by itself
+
+
+@pytest.mark.parametrize("at_zero", [0.5, 0.75, -0.25])
+def test_several_blocks_on_kinks_are_not_called_wrong_together(at_zero):
+    """Grave by their numbers, and right: each gradient lies between the one-sided derivatives."""
+
+    def loss(p):
+        return np.abs(p["u"]).sum() + np.abs(p["v"]).sum() + (p["w"] ** 2).sum()
+
+    def gradient(p):
+        slopes = {name: np.where(p[name] == 0, at_zero, np.sign(p[name])) for name in "uv"}
+        return {**slopes, "w": 2 * p["w"]}
+
+    point = {"u": np.zeros(3), "v": np.zeros(2), "w": np.ones(2)}
+    result = check(subject(gradient, point, loss))
+    assert result.verdict is Verdict.AGREES, str(result)
+    assert "on-a-kink" in {finding.kind for finding in result.findings}

@@ -63,7 +63,7 @@ class Page(HTMLParser):
             self.inside = ("class", "ledger") in attrs
         if tag == "tr" and self.inside:
             self.rows.append("")
-        if tag not in ("meta", "br"):
+        if tag not in ("meta", "br", "wbr"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag, attrs):

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if bar:
         bar.close()
-    summary = rendered(outcome.journal)
+    summary = rendered(outcome.journal, baseline=kept.baseline, rules=kept.rules)
     say(verdict_line(summary) if options.quiet else builtin_overview(summary))
     code = ended(summary, outcome.stopped, outcome.interrupted, outcome.journal, quiet=options.quiet)
     return kept.ended(summary, code, quiet=options.quiet)

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bptt_check.report.changes import Rule
     from bptt_check.report.model import Summary
+    from bptt_check.report.saved import SavedRun
 
 AGREES, DISAGREES, USAGE, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
-EXIT_CODES = "exit codes: 0 agrees, 1 disagrees, 2 wrong usage, 3 inconclusive or incomplete, 130 interrupted"
+EXIT_CODES = (
+    "exit codes: 0 agrees, 1 disagrees or breaks a rule, 2 wrong usage, 3 inconclusive or incomplete, 130 interrupted"
+)
 
 
 def program() -> str:
@@ -27,11 +31,11 @@ def say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def rendered(journal: Path) -> Summary:
+def rendered(journal: Path, *, baseline: SavedRun | None = None, rules: tuple[Rule, ...] = ()) -> Summary:
     """Write the reports of a journal beside it, and return what they show."""
     from bptt_check.report.files import render
 
-    render(journal)
+    render(journal, baseline=baseline, rules=rules)
     return summarised(journal)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bptt_check.report.model import Summary
     from bptt_check.report.saved import SavedRun
 
-FOLDER = "runs"  # within that of the reports
+FOLDER = "runs"  # within that of the reports; report.beside has the same, and is not imported for --help
 WHICH = "a number, a name, last, or a file"
 
 
@@ -64,7 +64,8 @@ class Keeping:
             say("\nNot saved: the run is incomplete.")
         elif self.save is not None:
             path = saved.save(summary, self.folder, self.save, keep=self.keep)
-            say(f"\nSaved: {path}") if not quiet else None
+            if not quiet:
+                say(f"\nSaved: {path}")
         return code
 
 
@@ -112,10 +113,10 @@ def compared(old: SavedRun, new: SavedRun, rules: tuple[Rule, ...], *, code: int
 
     found = changes.compare(old, new)
     against = changes.broken(found, rules)
-    if quiet:
-        say("\n".join(map(str, against[:1]))) if against else None
-    else:
+    if not quiet:
         say(f"\n{changes.said(found, rules)}")
+    elif against:
+        say(str(against[0]))
     if against:
         return DISAGREES
     return INCONCLUSIVE if code == AGREES and rules and not new.complete else code

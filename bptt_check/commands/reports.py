@@ -75,13 +75,13 @@ def run_report(options: argparse.Namespace) -> int:
     kept = keeping.keeping(options)
     journal = Path(options.journal)
     if options.output:
-        write_as(journal, options.output)
+        write_as(journal, options.output, baseline=kept.baseline, rules=kept.rules)
         summary = summarised(journal)
         say(table(summary))
         say(f"\nReports: {', '.join(options.output)}")
         code = exit_code(summary)
     else:
-        summary = rendered(journal)
+        summary = rendered(journal, baseline=kept.baseline, rules=kept.rules)
         say(table(summary))
         code = ended(summary, "", False, journal, quiet=False)
     return kept.ended(summary, code, quiet=False)

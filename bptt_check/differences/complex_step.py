@@ -17,9 +17,13 @@ from bptt_check.differences.estimate import Array, Estimate, Plan, derivative
 
 @dataclass(frozen=True)
 class ComplexStep:
-    """One evaluation at an imaginary offset of ``step`` times the scale."""
+    """One evaluation at an imaginary offset of ``step`` times the scale.
 
-    step: float = 1e-20
+    Nothing cancels, so that the step may be as small as the range of the numbers allows; it must be small beside each
+    entry, and those of one block may be 1e-16 of its largest.
+    """
+
+    step: float = 1e-40
 
     @property
     def name(self) -> str:

@@ -15,14 +15,31 @@ from bptt_check.differences.estimate import Estimate, Method, chosen
 from bptt_check.differences.richardson import CONTRADICTED, Richardson
 
 LADDERS = (-24, -16, -10, -6, -3, -1, 3)  # widest step of each, as a power of two of the scale
+FAR = (6, 9, 12, 15)  # further ones, for entries that the others see to some digits and not to all: sums of large terms
+DIGITS = 0.01  # relative error at which an entry has digits enough for a ladder that wide to be held against them
+SHARP = 1e-9  # relative error with which nothing wider is asked for
 USUAL = 0.2  # share of its error estimate that a difference quotient is usually off by
 
 
-def laddered(by: Callable[[Method], Estimate]) -> Estimate:
-    """Real differences on one ladder of steps after the other, from tiny to wide."""
-    best = by(Richardson(widest=2.0 ** LADDERS[0]))
-    for power in LADDERS[1:]:
-        best = _confirmed(best, by(Richardson(widest=2.0**power)))
+def laddered(by: Callable[[Method], Estimate], *, first: Estimate | None = None) -> Estimate:
+    """Real differences on one ladder of steps after the other, from tiny to wide.
+
+    ``first``, where given, is an estimate on steps finer than those of all ladders.
+    """
+    best = first
+    for power in LADDERS:
+        wider = by(Richardson(widest=2.0**power))
+        best = wider if best is None else _confirmed(best, wider)
+    assert best is not None
+    for power in FAR:
+        size = np.abs(best.value)
+        worth = (best.error < DIGITS * size) & (best.error > SHARP * size)
+        if not worth.any():
+            break
+        wider = by(Richardson(widest=2.0**power))
+        worth &= np.abs(wider.value - best.value) <= best.error
+        wider = _confirmed(best, wider)
+        best = replace(chosen(worth, wider, best), evaluations=wider.evaluations)
     return best
 
 
@@ -30,10 +47,11 @@ def _confirmed(finer: Estimate, wider: Estimate) -> Estimate:
     """Entry by entry the sharper of two estimates, but the wider steps only where the finer do not contradict them.
 
     Choosing the sharpest of several favours those that flatter themselves; so where two differ by more than the blunter
-    one's error is likely to explain, what they differ by stays in the error.
+    one's error is likely to explain, what they differ by stays in the error, and what the finer may be off by.
     """
     apart = np.abs(wider.value - finer.value)
-    unexplained = np.where(apart > USUAL * finer.error, apart / CONTRADICTED, 0.0)
+    unexplained = np.where(apart > USUAL * finer.error, (apart + finer.error) / CONTRADICTED, 0.0)
     wider = replace(wider, truncation=np.maximum(wider.truncation, unexplained))
     wins = (apart <= CONTRADICTED * (finer.error + wider.error)) & (wider.error < finer.error)
+    wins &= wider.step != finer.step  # ladders overlap: the same values once more confirm nothing
     return replace(chosen(wins, wider, finer), evaluations=finer.evaluations + wider.evaluations)

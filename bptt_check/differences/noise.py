@@ -62,10 +62,24 @@ def noise_at(
         return np.array([at(k * spacing) for k in range(-4, 5)])
 
     levels: list[tuple[float, bool]] = []
+    stair = 0.0
     for far in SPACINGS:
         if not levels or 50 * ulp * far <= WIDEST:
-            levels.append(settled_noise(values(50 * ulp * far)))
-    return _confirmed(levels)
+            seen = values(50 * ulp * far)
+            levels.append(settled_noise(seen))
+            stair = stair or _stair(seen)
+    return max(_confirmed(levels), stair / 2)
+
+
+def _stair(values: Array) -> float:
+    """The least step of a staircase, where values stand still on two levels or more; 0 where they do not.
+
+    A small difference of large terms is a multiple of *their* last place, and stands still between.
+    """
+    steps = np.abs(np.diff(values))
+    edges = np.flatnonzero(steps)
+    flats = np.diff(np.concatenate([[-1], edges, [len(steps)]])) > 1
+    return float(steps[edges].min()) if len(edges) and np.count_nonzero(flats) > 1 else 0.0
 
 
 def _confirmed(levels: list[tuple[float, bool]]) -> float:

@@ -61,7 +61,8 @@ class Richardson:
         best = _extrapolated(start, quotients[: self.levels], noises[: self.levels], steps)
         drift = np.abs(quotients[-2] - quotients[-1])
         fine = replace(start, value=quotients[-2], roundoff=noises[-2], truncation=drift, step=steps[-2])
-        finest = replace(start, value=quotients[-1], roundoff=noises[-1], truncation=0 * drift, step=steps[-1])
+        left = drift / ((GUARDS[0] / GUARDS[1]) ** 2 - 1)  # of the h² that both guards carry
+        finest = replace(start, value=quotients[-1], roundoff=noises[-1], truncation=left, step=steps[-1])
         trusted = _unless_contradicted(_unless_contradicted(best, fine), finest)
         return replace(trusted, roundoff=HONEST * trusted.roundoff, truncation=HONEST * trusted.truncation)
 

@@ -71,7 +71,7 @@ def _of_one(side: Side) -> Iterator[tuple[str, str, str, tuple[Array, Array], fl
             yield "reshaped", message, "transpose, do not reshape: the shape is right, the order is not", into, 6
     for axis in range(r.ndim):
         yield from _along(side, axis, timed and axis == 0)
-    yield from _in_parts(side)
+    yield from _in_parts(side, range(1 if timed else 0, r.ndim))
 
 
 def _along(side: Side, axis: int, time: bool) -> Iterator[tuple[str, str, str, tuple[Array, Array], float]]:
@@ -132,11 +132,11 @@ def _same(row: Array, rows: Array, slack: Array) -> Array:
     return np.asarray(((np.abs(row - rows) <= slack) | unknown).all(axis=1) & ~unknown.all(axis=1))
 
 
-def _in_parts(side: Side) -> Iterator[tuple[str, str, str, tuple[Array, Array], float]]:
+def _in_parts(side: Side, axes: range) -> Iterator[tuple[str, str, str, tuple[Array, Array], float]]:
     """Gates packed into one block in another order, or one beside the other where they should alternate."""
     r, slack = side.r, side.slack
     done: list[Array] = []
-    for axis in range(r.ndim):
+    for axis in axes:
         n = r.shape[axis]
         for count in PARTS:
             if n % count or n < count:

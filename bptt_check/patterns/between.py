@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bptt_check.compare import is_timed
 from bptt_check.patterns.arrangements import with_factor
 from bptt_check.patterns.guess import Guess
 from bptt_check.patterns.side import Side
@@ -18,10 +19,10 @@ def exchanged(wrong: Sequence[Side], blocks: Sequence[Side], lengths: Mapping[st
     """Blocks that hold the right gradient of another; where they hold each other's, that is one mistake."""
     found: dict[str, tuple[str, Guess]] = {}
     for side in wrong[:MOST]:
-        for guess, other, turned in _held(side, blocks, lengths):
+        for guess, other, turned in (*_held(side, blocks, lengths), *_held(side, _ends(side, blocks), lengths)):
             if turned:
                 yield guess
-            elif side.name not in found:
+            elif side.name not in found or guess.fit().residual < found[side.name][1].fit().residual:
                 found[side.name] = (other, guess)
     done: set[str] = set()
     for name in found:
@@ -73,6 +74,16 @@ def _held(side: Side, blocks: Sequence[Side], lengths: Mapping[str, object]) -> 
             for guess in with_factor("other-block", side, message, remedy, direction, spread, choices, lengths):
                 if guess.fit().exact:
                     yield replace(guess, least=2 if guess.factor else 1), other.name, turned
+
+
+def _ends(side: Side, blocks: Sequence[Side]) -> list[Side]:
+    """The first and the last step of blocks that have steps, where these have the shape of ``side``."""
+    found = []
+    for block in blocks:
+        if is_timed(block.name) and block.a.shape[1:] == side.a.shape and side.a.ndim:
+            for t in dict.fromkeys((0, len(block.a) - 1)):
+                found.append(replace(block.part(t), name=f"{block.name} at t = {t + 1}"))
+    return found
 
 
 def _circle(start: str, found: Mapping[str, tuple[str, Guess]]) -> list[str]:

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from bptt_check.patterns.guess import NAMED, Guess, Ray, Shared, shared
+from bptt_check.patterns.guess import NAMED, VAGUE, Guess, Ray, Shared, shared
 from bptt_check.patterns.numbers import Name, factors, is_learning_rate, is_round, rounded, shown
 from bptt_check.patterns.side import Array, Side, norm
 
 PROPORTIONAL = 1e-4  # residual after scaling, as a share of the block, up to which a block is called a multiple
+ALIKE = 16.0  # bits: how unlikely it is that errors without structure are this nearly proportional
 CLIPPED_BY = 1e-6  # what libraries add to a norm before they divide by it
 
 REMEDIES = {
@@ -74,16 +75,18 @@ def nearly_multiples(wrong: Sequence[Side], lengths: Mapping[str, object]) -> It
     """Blocks that are a multiple but for a small rest: not to rounding, so something else is off as well."""
     known = factors(lengths)
     for side in wrong:
-        number, _ = Ray(side, side.r).estimate()
+        number, unsure = Ray(side, side.r).estimate()
         told = side.known & np.isfinite(side.a)
         a, r = side.a[told], side.r[told]
-        if not np.isfinite(number) or np.count_nonzero(r) < 2 or not norm(a):
+        if not unsure <= VAGUE * abs(number) or np.count_nonzero(r) < 2 or not norm(a):
             continue
         number = _least_squares(a, r)
         left = np.abs(a - number * r)
         residual = norm(left) / norm(a)
         allowed = np.maximum(side.slack[told] * max(1.0, abs(number)), PROPORTIONAL * np.abs(a))
         if residual > min(PROPORTIONAL, abs(number - 1) / 10) or (left > allowed).any():
+            continue
+        if residual and (_effective(r) - 1) * np.log2(abs(number - 1) / residual) < ALIKE:
             continue
         names = [n.text for n in known if abs(n.value - number) <= max(1e-6, residual) * abs(number)]
         text = names[0] if names else f"{number:.6g}"
@@ -200,3 +203,9 @@ def _least_squares(a: Array, r: Array) -> float:
     top = float(np.abs(r).max())
     u = r / top
     return float(np.sum(u * (a / top)) / np.sum(u * u))
+
+
+def _effective(r: Array) -> float:
+    """How many entries count: all of them where they are of one size, one where one is far larger than the others."""
+    squares = (r / np.abs(r).max()) ** 2
+    return float(np.sum(squares) ** 2 / np.sum(squares**2))

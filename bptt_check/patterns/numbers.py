@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 
 ROUND = 1e-6  # how near a number must lie to one with two digits for a person to have written it
@@ -35,7 +36,13 @@ def rounded(number: float) -> list[Name]:
 
 def factors(lengths: Mapping[str, object]) -> list[Name]:
     """Factors that mistakes bring in, the plainest first: signs, halves, lengths, their products and inverses."""
-    known = {k: v for k in LENGTHS if isinstance(v := lengths.get(k), int) and not isinstance(v, bool) and v > 1}
+    known = [(k, v) for k in LENGTHS if isinstance(v := lengths.get(k), int) and not isinstance(v, bool) and v > 1]
+    return list(_factors(tuple(known)))
+
+
+@cache
+def _factors(of: tuple[tuple[str, int], ...]) -> tuple[Name, ...]:
+    known = dict(of)
     found = [Name("−1", -1.0), Name("2", 2.0), Name("½", 0.5), Name("−2", -2.0), Name("−½", -0.5)]
     for count in (1, 2, 3):
         for chosen in combinations(known, count):
@@ -53,7 +60,7 @@ def factors(lengths: Mapping[str, object]) -> list[Name]:
                 found.append(Name(f"({name}{sign}1)/{name} = {shown(other / length)}", other / length, 3))
                 found.append(Name(f"{name}/({name}{sign}1) = {shown(length / other)}", length / other, 3))
     found += [Name("3", 3.0, 4), Name("4", 4.0, 4), Name("⅓", 1 / 3, 4), Name("¼", 0.25, 4)]
-    return sorted((name for name in found if name.value != 1.0), key=lambda name: name.far)
+    return tuple(sorted((name for name in found if name.value != 1.0), key=lambda name: name.far))
 
 
 def shown(value: float) -> str:
@@ -62,6 +69,6 @@ def shown(value: float) -> str:
 
 
 def is_learning_rate(value: float) -> bool:
-    """Whether it looks like a learning rate: 1, 2, 3 or 5 times a negative power of ten; its sign does not matter."""
+    """Whether it looks like a learning rate: 1, 2, 3 or 5 times a negative power of ten, ½ left out."""
     mantissa, _, power = f"{abs(value):.1e}".partition("e")
-    return is_round(value) and int(power) < 0 and mantissa in ("1.0", "2.0", "3.0", "5.0")
+    return is_round(value) and int(power) < 0 and mantissa in ("1.0", "2.0", "3.0", "5.0") and abs(value) < 0.4

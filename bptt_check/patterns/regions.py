@@ -56,6 +56,9 @@ def located(wrong: Sequence[Side], lengths: Mapping[str, int]) -> Iterator[Guess
         bits = chance(among, k) - chance(inside, k) - region.bits
         predicted = np.where(region.mask, side.a, side.r)
         message, factor = f"is right but for {region.text}", None
+        if region.kind == "steps-wrong":
+            steps = np.flatnonzero(region.mask.any(axis=tuple(range(1, region.mask.ndim))))
+            message = f"is wrong {steps_in_words([int(t) + 1 for t in steps], len(region.mask))} and right elsewhere"
         part = side.part(region.index)
         remedy = "look at what is written there and nowhere else"
         if not part.a.any():
@@ -130,6 +133,24 @@ def sliced(chosen: Sequence[Array], shape: Sequence[int]) -> str:
     return "[" + ", ".join(_slice(of, n) for of, n in zip(chosen, shape, strict=True)) + "]"
 
 
+def steps_in_words(steps: Sequence[int], T: int) -> str:
+    """Some of the steps 1 … T in words: ``"from t = 4 down"``, ``"at t = 1 only"``, ``"at all steps"``."""
+    steps = sorted(steps)
+    if len(steps) == T:
+        return "at all steps" if T > 1 else "at t = 1, the only step"
+    if len(steps) == 1:
+        ends = {T: f"at the last step only (t = {T})", 1: "at t = 1 only"}
+        return ends.get(steps[0], f"at t = {steps[0]} only")
+    if steps == list(range(1, steps[-1] + 1)):
+        return f"from t = {steps[-1]} down"
+    if steps == list(range(steps[0], T + 1)):
+        return f"from t = {steps[0]} on"
+    if steps == list(range(steps[0], steps[-1] + 1)):
+        return f"at t = {steps[0]} … {steps[-1]}"
+    said = ", ".join(map(str, steps[:12]))
+    return f"at t = {said}{' …' if len(steps) > 12 else ''}"
+
+
 def _slice(of: Array, n: int) -> str:
     first, last = int(of[0]), int(of[-1])
     if len(of) == n:
@@ -152,9 +173,9 @@ def _bits_of(of: Array, n: int) -> float:
 
 
 def _slanted(side: Side) -> Iterator[Region]:
-    """Diagonals and triangles of a matrix."""
+    """Diagonals and triangles of a square matrix."""
     shape = side.a.shape
-    if len(shape) != 2 or min(shape) < 2:
+    if len(shape) != 2 or shape[0] != shape[1] or shape[0] < 2:
         return
     row, column = np.indices(shape)
     slants: tuple[tuple[str, str, Any], ...] = (
@@ -166,4 +187,4 @@ def _slanted(side: Side) -> Iterator[Region]:
         ("triangle", "its diagonal and the entries below it", row >= column),
     )
     for kind, text, mask in slants:
-        yield Region(kind, text, mask, mask, 3.0)
+        yield Region(kind, text, mask, mask, 5.0 if kind == "triangle" else 3.0)

@@ -11,6 +11,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+TELLING = 32  # entries looked at first
 ULPS = 4.0  # how far a right number may be off once a mistake has been worked on it: one more operation
 REST = 0.01  # residual that no tolerance excuses: a block lost in it would be anything one likes
 BITS = 50.0  # the most that one entry can tell
@@ -56,7 +57,7 @@ class Side:
     @cached_property
     def ulps(self) -> Array:
         """What the last operation alone has rounded, never zero."""
-        return np.asarray(ULPS * self.eps * np.abs(self.a) + np.finfo(self.a.dtype).tiny / self.eps)
+        return np.asarray(ULPS * self.eps * np.abs(self.a) + np.finfo(self.a.dtype).tiny)
 
     @property
     def eps(self) -> float:
@@ -67,12 +68,35 @@ class Side:
         """The same for some entries."""
         return Side(self.name, self.a[index], self.r[index], self.tolerance[index])
 
+    @cached_property
+    def telling(self) -> tuple[tuple[Array, ...], Array, Array]:
+        """The entries that are off by most in units of their tolerance: where, what is there, and the slack there.
+
+        Whatever explains the block explains them.
+        """
+        with np.errstate(all="ignore"):
+            ratio = np.where(self.wrong, np.nan_to_num(self.difference / self.slack), -1.0).reshape(-1)
+        few = np.argpartition(-ratio, min(TELLING, ratio.size - 1))[:TELLING]
+        at = np.unravel_index(few[ratio[few] > 0], self.a.shape)
+        return at, self.a[at], self.slack[at]
+
     def fit(self, predicted: Array, spread: Array | None = None) -> Fit:
         """How well the block is what a mistake would have made of it.
 
         ``predicted`` is NaN where the mistake says nothing; ``spread`` is what rounding does to the prediction, where
         that is more than the tolerance.
         """
+        if self.a.ndim:
+            at, a, slack = self.telling
+            with np.errstate(all="ignore"):
+                p = predicted[at]
+                slack = np.maximum(slack, ULPS * self.eps * np.abs(p))
+                slack = slack if spread is None else np.fmax(slack, spread[at])
+                if (~(np.abs(a - p) <= slack) & np.isfinite(p)).any():
+                    return CONTRADICTED
+        return self._fit(predicted, spread)
+
+    def _fit(self, predicted: Array, spread: Array | None) -> Fit:
         with np.errstate(all="ignore"):
             slack = self.slack if spread is None else np.fmax(self.slack, spread)
             slack = np.fmax(slack, ULPS * self.eps * np.abs(predicted))
@@ -102,6 +126,9 @@ class Fit:
     most: float
     entries: int
     residual: float
+
+
+CONTRADICTED = Fit(False, 0.0, 0.0, 0, float("inf"))  # an entry is not as predicted; the others were not looked at
 
 
 def norm(values: Array) -> float:

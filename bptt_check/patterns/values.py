@@ -133,8 +133,7 @@ def unsigned(wrong: Sequence[Side]) -> Iterator[Guess]:
             ("negative-part", "is the right one where that is negative, and zero elsewhere", np.fmin(r, 0 * r)),
             ("square", "is the square of the right one", square),
         ):
-            least = 1 if kind == "absolute" else 2
-            yield Guess(kind, side, message, NOT_THE_DERIVATIVE, predicted, key=(message,), choices=6, least=least)
+            yield Guess(kind, side, message, NOT_THE_DERIVATIVE, predicted, key=(message,), choices=6, least=2)
     for group in shared([Ray(side, _signs(side)) for side in wrong if side.a.any()], rounded):
         number = shown(group.number)
         message = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bptt_check.compare import is_timed
-from bptt_check.patterns.regions import region_of
+from bptt_check.patterns.regions import region_of, steps_in_words
 from bptt_check.patterns.side import Array, Side, sides
 from bptt_check.patterns.steps import counted_wrong, steps_missing
 
@@ -93,24 +93,6 @@ def gate_of(name: str) -> str | None:
     """The gate that a name carries (``W_fh``, ``b_i``, ``p_o``, ``f(t)``), if it carries one."""
     match = GATED.match(name)
     return (match[1] or match[2]) if match else None
-
-
-def steps_in_words(steps: Sequence[int], T: int) -> str:
-    """Some of the steps 1 … T in words: ``"from t = 4 down"``, ``"at t = 1 only"``, ``"at all steps"``."""
-    steps = sorted(steps)
-    if len(steps) == T:
-        return "at all steps" if T > 1 else "at t = 1, the only step"
-    if len(steps) == 1:
-        ends = {T: f"at the last step only (t = {T})", 1: "at t = 1 only"}
-        return ends.get(steps[0], f"at t = {steps[0]} only")
-    if steps == list(range(1, steps[-1] + 1)):
-        return f"from t = {steps[-1]} down"
-    if steps == list(range(steps[0], T + 1)):
-        return f"from t = {steps[0]} on"
-    if steps == list(range(steps[0], steps[-1] + 1)):
-        return f"at t = {steps[0]} … {steps[-1]}"
-    said = ", ".join(map(str, steps[:12]))
-    return f"at t = {said}{' …' if len(steps) > 12 else ''}"
 
 
 def _place(side: Side, lengths: Mapping[str, int], by_step: Mapping[str, Array]) -> Place:

@@ -89,7 +89,8 @@ class Rule:
     def broken_by(self, change: Change) -> bool:
         """Whether this change is one that the rule forbids."""
         if self.what == "worse":
-            return change.kind is Kind.WORSE
+            new_and_wrong = change.old is None and change.new is not None and change.new.verdict is Verdict.DISAGREES
+            return change.kind is Kind.WORSE or new_and_wrong
         if self.what == "missing":
             return change.kind is Kind.MISSING
         return (change.growth if self.what == "max_error" else change.blunter) >= self.factor
@@ -213,7 +214,7 @@ def told(change: Change) -> str:
     if change.kind is Kind.MISSING:
         return f"{where}: was {old.verdict if old else 'there'}, is missing"
     if change.kind is Kind.NEW or old is None or new is None:
-        return f"{where}: new, {new.verdict if new else 'there'}"
+        return f"{where}: {new.verdict if new else 'there'}"
     said = [str(new.verdict) if old.verdict is new.verdict else f"{old.verdict} → {new.verdict}"]
     if Verdict.DISAGREES in (old.verdict, new.verdict) and (old.error, new.error) != (None, None):
         said.append(f"error {figure(old.error)} → {figure(new.error)}")

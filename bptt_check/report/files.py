@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bptt_check.errors import UsageError
+from bptt_check.report.beside import FOLDER, Beside, beside
+from bptt_check.report.changes import Rule
 from bptt_check.report.html import html_report
 from bptt_check.report.journal import journal_text
 from bptt_check.report.json_report import json_report
 from bptt_check.report.junit import junit_report
 from bptt_check.report.markdown import markdown_report
 from bptt_check.report.runlog import read_journal
+from bptt_check.report.saved_lines import SavedRun
 from bptt_check.report.summary import Summary, summarise
 from bptt_check.report.text import clean
 from bptt_check.report.writing import write_atomically
@@ -23,8 +26,17 @@ FORMATS = ("json", "md", "html")
 ENDINGS = (".html", ".md", ".json", ".jsonl", ".xml")
 
 
-def render(journal: str | os.PathLike[str], formats: Sequence[str] = FORMATS) -> list[Path]:
+def render(
+    journal: str | os.PathLike[str],
+    formats: Sequence[str] = FORMATS,
+    *,
+    baseline: SavedRun | None = None,
+    rules: tuple[Rule, ...] = (),
+) -> list[Path]:
     """Read the journal and write a report of each of ``formats`` beside it, under the same stem.
+
+    The pages also show what has changed since ``baseline``, which of ``rules`` that breaks, and the runs of the same
+    job that are saved in the folder ``runs`` beside the journal.
 
     Returns
     -------
@@ -46,12 +58,19 @@ def render(journal: str | os.PathLike[str], formats: Sequence[str] = FORMATS) ->
     if source in targets:
         raise UsageError(f"the report would replace the journal {clean(source)}; give the journal a name in .jsonl")
     summary = summarise(read_journal(source))
+    more = beside(summary, source.parent / FOLDER, baseline=baseline, rules=rules)
     for name, target in zip(formats, targets, strict=True):
-        write_atomically(target, _text(summary, name))
+        write_atomically(target, _text(summary, name, more))
     return targets
 
 
-def write_as(journal: str | os.PathLike[str], targets: Sequence[str | os.PathLike[str]]) -> list[Path]:
+def write_as(
+    journal: str | os.PathLike[str],
+    targets: Sequence[str | os.PathLike[str]],
+    *,
+    baseline: SavedRun | None = None,
+    rules: tuple[Rule, ...] = (),
+) -> list[Path]:
     """Read the journal and write a report to each of ``targets``, whose endings say which: see :data:`ENDINGS`.
 
     Raises
@@ -69,9 +88,10 @@ def write_as(journal: str | os.PathLike[str], targets: Sequence[str | os.PathLik
             raise UsageError(f"the report would replace the journal {clean(journal)}; choose another name")
     log = read_journal(journal)
     summary = summarise(log)
+    more = beside(summary, Path(journal).parent / FOLDER, baseline=baseline, rules=rules)
     for path in paths:
         name = path.suffix.lower().removeprefix(".")
-        write_atomically(path, journal_text(log) if name == "jsonl" else _text(summary, name))
+        write_atomically(path, journal_text(log) if name == "jsonl" else _text(summary, name, more))
     return paths
 
 
@@ -79,9 +99,9 @@ def _same_file(one: Path, other: Path) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _text(summary: Summary, name: str) -> str:
+def _text(summary: Summary, name: str, more: Beside) -> str:
     if name == "json":
         return json_report(summary)
     if name == "xml":
         return junit_report(summary)
-    return markdown_report(summary) if name == "md" else html_report(summary)
+    return markdown_report(summary, more) if name == "md" else html_report(summary, more)

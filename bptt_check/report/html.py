@@ -1,22 +1,23 @@
-"""The report as one HTML file: nothing is loaded from elsewhere, nothing needs scripts, everything is escaped."""
+"""The report as one HTML file: nothing is loaded from elsewhere, all can be read without scripts, all is escaped."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
 
+from bptt_check.report.beside import Beside
+from bptt_check.report.changes import said
+from bptt_check.report.html_failures import failures_html
 from bptt_check.report.html_ledger import ledger_section
-from bptt_check.report.html_parts import badge
-from bptt_check.report.model import Failure, Summary
+from bptt_check.report.html_parts import badge, figure_html, folded, table_html
+from bptt_check.report.model import Summary
+from bptt_check.report.page_script import HASH, SCRIPT
 from bptt_check.report.page_style import STYLE
 from bptt_check.report.plots import errors_picture, steps_picture, sweep_picture
+from bptt_check.report.plots_over_time import history_picture, norms_picture
 from bptt_check.report.tables import (
-    FAILURES,
-    Column,
-    Table,
     environment_rows,
     equation_table,
-    failure_table,
     findings_table,
     gradient_table,
     incomplete,
@@ -29,17 +30,18 @@ from bptt_check.report.tables import (
     verdict_advice,
     visits_table,
 )
-from bptt_check.report.text import clean, clean_lines, counted
+from bptt_check.report.tables_beside import changes_table, history_table, norms_table
+from bptt_check.report.text import clean, counted
 from bptt_check.results import Verdict
 from bptt_check.tally import ALONE, WHOLE
 
 SWEEPS = 8
 
 
-def html_report(summary: Summary) -> str:
-    """Return the report as a self-contained page in HTML5."""
+def html_report(summary: Summary, beside: Beside | None = None) -> str:
+    """Return the report as a self-contained page in HTML5; ``beside`` adds earlier runs and what has changed."""
     title = escape(clean(summary.title) or "untitled")
-    sections = [section for section in _sections(summary) if section[2]]
+    sections = [section for section in _sections(summary, beside or Beside()) if section[2]]
     links = "".join(f'<li><a href="#{ident}">{escape(name)}</a></li>\n' for ident, name, _ in sections)
     body = "".join(
         f'<section id="{ident}">\n<h2>{escape(name)}</h2>\n{content}\n</section>\n' for ident, name, content in sections
@@ -48,10 +50,11 @@ def html_report(summary: Summary) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+        f"script-src '{HASH}'\">\n"
         f"<title>{summary.verdict}: {title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f'<header>\n{_head(summary, title)}</header>\n<nav aria-label="Parts of this report"><ul>\n{links}</ul></nav>\n'
-        f"<main>\n{body}</main>\n</body>\n</html>\n"
+        f"<main>\n{body}</main>\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 
 
@@ -68,18 +71,25 @@ def _head(summary: Summary, title: str) -> str:
     return "".join(parts)
 
 
-def _sections(summary: Summary) -> list[tuple[str, str, str]]:
+def _sections(summary: Summary, beside: Beside) -> list[tuple[str, str, str]]:
     """Identifier, heading and content of each part; a part without content is left out."""
     return [
-        ("disagreements", "Disagreements", _failures(summary.disagreements)),
-        ("gradients", "By gradient", _errors(summary) + _table(gradient_table(summary))),
-        ("equations", "Equations", ledger_section(summary.ledger) + _table(equation_table(summary))),
-        ("losses", "By gradient and loss", _table(loss_table(summary))),
+        ("disagreements", "Disagreements", failures_html(summary.disagreements)),
+        ("changes", "Changes", _changes(beside)),
+        ("gradients", "By gradient", _errors(summary) + table_html(gradient_table(summary))),
+        ("losses", "By gradient and loss", table_html(loss_table(summary))),
         ("steps", "By time step", _steps(summary)),
+        ("norms", "Norms over time", _norms(summary)),
         ("sweeps", "Error against step size", _sweeps(summary)),
-        ("coverage", "Coverage of the case space", _table(regions_table(summary)) + _table(visits_table(summary))),
-        ("findings", "Findings", _table(findings_table(summary))),
-        ("inconclusive", "Inconclusive cases", _failures(summary.inconclusives)),
+        ("history", "From run to run", _history(summary, beside)),
+        ("equations", "Equations", ledger_section(summary.ledger) + table_html(equation_table(summary))),
+        (
+            "coverage",
+            "Coverage of the case space",
+            table_html(regions_table(summary)) + table_html(visits_table(summary)),
+        ),
+        ("findings", "Findings", table_html(findings_table(summary))),
+        ("inconclusive", "Inconclusive cases", failures_html(summary.inconclusives)),
         ("reading", "How to read this", _reading()),
         ("environment", "Environment", _pairs(environment_rows(summary)) or "<p>Not recorded.</p>"),
         ("timing", "Timing", _pairs(timing_rows(summary))),
@@ -92,7 +102,7 @@ def _errors(summary: Summary) -> str:
         "disagrees, ○ where it is not decided); the upright bar is the coarsest resolution: an error to the right of "
         "it would have been seen in every case. The dashed line is the spacing of double precision."
     )
-    return _figure(errors_picture(summary), legend)
+    return figure_html(errors_picture(summary), legend)
 
 
 def _steps(summary: Summary) -> str:
@@ -101,7 +111,40 @@ def _steps(summary: Summary) -> str:
         "mistake in the backward recursion shows from some step down to t = 1."
     )
     table = steps_table(summary)
-    return _figure(steps_picture(summary), legend) + _folded("The same as a table", _table(table)) if table.rows else ""
+    picture = figure_html(steps_picture(summary), legend)
+    return picture + folded("The same as a table", table_html(table)) if table.rows else ""
+
+
+def _norms(summary: Summary) -> str:
+    legend = (
+        "How large the derivatives are at each time step. Read from right to left, backwards in time: where they "
+        "fall they vanish, where they rise they explode. Lines are as derived by hand, rings as found numerically; "
+        "where the gradient is right the two lie on top of each other. What is zero is not drawn."
+    )
+    pictures = [norms_picture(case, f"norms-{place}") for place, case in enumerate(summary.norms)]
+    parts = [
+        f"<h3>{escape(clean(case.case))} {badge(str(case.verdict))}</h3>\n{figure_html(picture, legend)}"
+        for case, picture in zip(summary.norms, pictures, strict=True)
+        if picture
+    ]
+    return "".join(parts) + (folded("As a table", table_html(norms_table(summary))) if parts else "")
+
+
+def _history(summary: Summary, beside: Beside) -> str:
+    legend = (
+        "The worst relative error of each run (✕ where it disagrees, ○ where it is not decided); the level bars are "
+        "the coarsest resolution. Only runs of the same job are shown: those with the title of this one."
+    )
+    return figure_html(history_picture(beside.history, summary), legend) + table_html(history_table(beside.history))
+
+
+def _changes(beside: Beside) -> str:
+    if beside.changes is None:
+        return ""
+    first, *more = said(beside.changes, beside.rules).splitlines()
+    rules = [line.strip() for line in more if line.strip().startswith("rule ")]
+    lines = "".join(f"<p>{escape(line)}</p>\n" for line in (first, *rules))
+    return lines + table_html(changes_table(beside.changes))
 
 
 def _sweeps(summary: Summary) -> str:
@@ -112,62 +155,7 @@ def _sweeps(summary: Summary) -> str:
     pictures = [sweep_picture(sweep, f"sweep-{place}") for place, sweep in enumerate(summary.sweeps[:SWEEPS])]
     left = len(summary.sweeps) - SWEEPS
     more = f"<p>And {counted(left, 'more sweep')}, in the JSON report.</p>" if left > 0 else ""
-    return "".join(_figure(picture, legend) for picture in pictures) + more + _table(sweep_table(summary))
-
-
-def _figure(picture: str, legend: str) -> str:
-    if not picture:
-        return ""
-    scroll = f'<div class="scroll" tabindex="0" role="group" aria-label="Picture">{picture}</div>'
-    return f"<figure>\n{scroll}\n<figcaption>{escape(legend)}</figcaption>\n</figure>\n"
-
-
-def _folded(label: str, content: str) -> str:
-    return f"<details>\n<summary>{escape(label)}</summary>\n{content}</details>\n"
-
-
-def _table(table: Table) -> str:
-    if not table.rows:
-        return ""
-    head = "".join(f'<th scope="col"{_class(column)}>{escape(column.label)}</th>' for column in table.columns)
-    rows = "".join(f"<tr>{_row(table.columns, row)}</tr>\n" for row in table.rows)
-    note = f"<p>{escape(table.note)}</p>\n" if table.note else ""
-    caption = escape(table.caption)
-    return (
-        f'<div class="scroll" tabindex="0" role="group" aria-label="{caption}">\n<table>\n'
-        f"<caption>{caption}</caption>\n"
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n{note}"
-    )
-
-
-def _row(columns: Sequence[Column], cells: Sequence[str]) -> str:
-    head, *rest = zip(columns, cells, strict=True)
-    return f'<th scope="row"{_class(head[0])}>{escape(head[1])}</th>' + "".join(
-        f"<td{_class(column)}>{badge(cell) if column.kind == 'verdict' else escape(cell)}</td>" for column, cell in rest
-    )
-
-
-def _class(column: Column) -> str:
-    return f' class="{column.kind}"' if column.kind in ("number", "name") else ""
-
-
-def _failures(failures: Sequence[Failure]) -> str:
-    left = len(failures) - FAILURES
-    more = f"<p>And {counted(left, 'more case')}, in the JSON report.</p>\n" if left > 0 else ""
-    return "".join(_failure(failure) for failure in failures[:FAILURES]) + more
-
-
-def _failure(failure: Failure) -> str:
-    parts = [f"<article>\n<h3>{escape(clean(failure.name))}</h3>\n<p>{badge(str(failure.verdict))}</p>\n"]
-    parts.extend(f"<p>{escape(clean(text, limit=400))}</p>\n" for text in (failure.case, failure.reason) if text)
-    parts.append(_table(failure_table(failure)))
-    if failure.findings:
-        items = "".join(f"<li>{escape(clean(finding, limit=300))}</li>\n" for finding in failure.findings[:10])
-        parts.append(f"<ul>\n{items}</ul>\n")
-    if failure.reproduce:
-        code = escape(clean_lines(failure.reproduce))
-        parts.append(f'<p>To reproduce it:</p>\n<pre tabindex="0"><code>{code}</code></pre>\n')
-    return "".join(parts) + "</article>\n"
+    return "".join(figure_html(picture, legend) for picture in pictures) + more + table_html(sweep_table(summary))
 
 
 def _pairs(rows: Sequence[tuple[str, str]]) -> str:

@@ -7,7 +7,7 @@ from html import escape
 from itertools import groupby
 
 from bptt_check.mathml import typeset
-from bptt_check.report.html_parts import badge
+from bptt_check.report.html_parts import badge, folded
 from bptt_check.report.ledger_lines import NOT_COMPARED, ledger_said
 from bptt_check.report.model import LedgerLine, LookedAt
 from bptt_check.report.text import clean, count, figure
@@ -29,8 +29,14 @@ def ledger_section(lines: Sequence[LedgerLine]) -> str:
     """Return a table for each part of the ledger; nothing where a run speaks of no equation."""
     if not lines:
         return ""
-    tables = (_table(group, list(of)) for group, of in groupby(lines, key=lambda line: line.group))
-    return f"<p>{escape(ledger_said(lines))}</p>\n" + "".join(tables)
+    parts = (_part(group, list(of)) for group, of in groupby(lines, key=lambda line: line.group))
+    return f"<p>{escape(ledger_said(lines))}</p>\n" + "".join(parts)
+
+
+def _part(group: str, lines: Sequence[LedgerLine]) -> str:
+    """A part of the ledger; folded where this run compared nothing of it."""
+    table = _table(group, lines)
+    return table if any(line.entries for line in lines) else folded(f"{group} ({NOT_COMPARED})", table)
 
 
 def _table(group: str, lines: Sequence[LedgerLine]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
+from bptt_check import __version__
 from bptt_check.errors import ReportError
 from bptt_check.report.commit import commit_of
 from bptt_check.report.record import SCHEMA, Record, plain
@@ -25,13 +26,14 @@ __all__ = ["Journal", "RunLog", "environment", "read_journal"]
 
 def environment() -> dict[str, Any]:
     """Return what a run depends on: versions, the machine, and the commit of the working folder, if it has one."""
-    versions = {name: _version(name) for name in ("bptt-check", "numpy", "scipy", "hypothesis", "pytest")}
+    versions = {name: _version(name) for name in ("numpy", "scipy", "hypothesis", "pytest")}
     commit = commit_of(Path())
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "platform": "-".join(filter(None, (platform.system(), *platform.libc_ver()))),
         "machine": platform.machine(),
+        "bptt-check": __version__,
         **{name: version for name, version in versions.items() if version},
         **({"commit": commit} if commit else {}),
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from xml.etree import ElementTree as Tree
 
 from bptt_check.report.model import Failure, Summary
-from bptt_check.report.reading import number, verdict_of
+from bptt_check.report.reading import failure_of, number, verdict_of
 from bptt_check.report.record import Record
 from bptt_check.report.tables import incomplete, key_figures, verdict_advice
 from bptt_check.report.text import clean, exact, figure, place
@@ -22,7 +22,7 @@ def junit_report(summary: Summary) -> str:
     is a run that is incomplete or compared nothing: it must not read as passed.
     """
     cases = [record for record in summary.records if record.kind == "case"]
-    failures = {id(record): failure for record, failure in _failing(summary, cases)}
+    failures = {id(record): failure for record, failure in _failing(cases)}
     extra = _of_the_run(summary)
     verdicts = [verdict_of(record) for record in cases]
     counts = {
@@ -48,15 +48,9 @@ def junit_report(summary: Summary) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + Tree.tostring(root, encoding="unicode") + "\n"
 
 
-def _failing(summary: Summary, cases: list[Record]) -> list[tuple[Record, Failure]]:
-    """Each failing record with what is said of it; both come in the order of the summary."""
-    pairs: list[tuple[Record, Failure]] = []
-    for verdict, failures in (
-        (Verdict.DISAGREES, summary.disagreements),
-        (Verdict.INCONCLUSIVE, summary.inconclusives),
-    ):
-        pairs += zip((record for record in cases if verdict_of(record) is verdict), failures, strict=True)
-    return pairs
+def _failing(cases: list[Record]) -> list[tuple[Record, Failure]]:
+    """Each failing record with what is said of it."""
+    return [(record, failure_of(record)) for record in cases if verdict_of(record) is not Verdict.AGREES]
 
 
 def _of_the_run(summary: Summary) -> str:

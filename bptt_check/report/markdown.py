@@ -1,14 +1,19 @@
-"""The report as a Markdown page. All that comes from a record stands in code spans, where nothing is interpreted."""
+"""The report as Markdown for a pull request: the verdict, what is wrong or worse, and the rest folded away.
+
+All that comes from a record stands in code spans, where nothing is interpreted.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
+from bptt_check.report.beside import Beside
+from bptt_check.report.changes import broken
 from bptt_check.report.model import Failure, Summary
+from bptt_check.report.table import Table
 from bptt_check.report.tables import (
     FAILURES,
-    Table,
     environment_rows,
     equation_table,
     failure_table,
@@ -25,31 +30,36 @@ from bptt_check.report.tables import (
     verdict_advice,
     visits_table,
 )
-from bptt_check.report.text import MISSING, clean, clean_lines, counted
+from bptt_check.report.tables_beside import causes_said, changes_table, history_table, norms_table
+from bptt_check.report.text import MISSING, clean, clean_lines, count, counted
 
 _PLAIN = re.compile(r"[A-Za-z0-9 .,;:=≥≠÷%–+()\-]*")
+OPEN = 3  # cases that are shown at once; the others unfold
 
 
-def markdown_report(summary: Summary) -> str:
-    """Return the report as GitHub-flavoured Markdown."""
+def markdown_report(summary: Summary, beside: Beside | None = None) -> str:
+    """Return the report as GitHub-flavoured Markdown; ``beside`` adds earlier runs and what has changed."""
+    more = beside or Beside()
     missing = incomplete(summary)
     parts = [
         f"**{missing}**" if missing else "",
         f"# Gradient report: {code(summary.title)}",
         f"**{summary.verdict}** – {verdict_advice(summary)}",
         *(f"> {code(problem, limit=300)}" for problem in summary.problems),
-        _pairs(key_figures(summary)),
+        _changes(more),
         _failures("Disagreements", summary.disagreements),
-        _section("By gradient", [gradient_table(summary)]),
-        _section("Equations", [ledger_table(summary), equation_table(summary)]),
-        _section("By gradient and loss", [loss_table(summary)]),
-        _section("By time step", [steps_table(summary)]),
-        _section("Error against step size", [sweep_table(summary)]),
-        _section("Coverage of the case space", [regions_table(summary), visits_table(summary)]),
-        _section("Findings", [findings_table(summary)]),
         _failures("Inconclusive cases", summary.inconclusives),
-        "## Environment\n\n" + (_pairs(environment_rows(summary)) or "Not recorded."),
-        "## Timing\n\n" + _pairs(timing_rows(summary)),
+        _folded("Figures", _pairs(key_figures(summary))),
+        _tables("By gradient", [gradient_table(summary)]),
+        _tables("By gradient and loss", [loss_table(summary)]),
+        _tables("By time step", [steps_table(summary), norms_table(summary)]),
+        _tables("Error against step size", [sweep_table(summary)]),
+        _tables("From run to run", [history_table(more.history)]),
+        _tables("Equations", [ledger_table(summary), equation_table(summary)]),
+        _tables("Coverage of the case space", [regions_table(summary), visits_table(summary)]),
+        _tables("Findings", [findings_table(summary)]),
+        _folded("Environment", _pairs(environment_rows(summary)) or "Not recorded."),
+        _folded("Timing", _pairs(timing_rows(summary))),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -64,9 +74,31 @@ def code(text: str, *, limit: int = 120) -> str:
     return "<code>" + "".join(c if c.isalnum() or c == " " else f"&#{ord(c)};" for c in shown) + "</code>"
 
 
-def _section(title: str, tables: Sequence[Table]) -> str:
-    texts = [_table(table) for table in tables if table.rows]
-    return "\n\n".join([f"## {title}", *texts]) if texts else ""
+def _folded(title: str, content: str) -> str:
+    """A part that unfolds. ``title`` is a word of ours, or holds nothing but code spans."""
+    return f"<details>\n<summary>{title}</summary>\n\n{content}\n\n</details>" if content else ""
+
+
+def _tables(title: str, tables: Sequence[Table]) -> str:
+    return _folded(title, "\n\n".join(_table(table) for table in tables if table.rows))
+
+
+def _changes(beside: Beside) -> str:
+    """What has changed since the run compared with: open where something is worse."""
+    changes = beside.changes
+    if changes is None:
+        return ""
+    found = ", ".join(f"{count(number)} {kind}" for kind, number in changes.counts.items())
+    lines = [f"From {code(changes.old)} to {code(changes.new)}: {found}."]
+    lines += [f"{code(name)} is incomplete: what is missing may only not have been run." for name in changes.incomplete]
+    for rule in beside.rules:
+        against = len(broken(changes, [rule]))
+        lines.append(f"- {code(str(rule))}: " + (f"**broken** by {counted(against, 'row')}" if against else "kept"))
+    table = changes_table(changes)
+    if table.rows:
+        worse = changes.counts["worse"] or changes.counts["missing"]
+        lines.append(f"\n{_table(table)}" if worse else "\n" + _folded("What has changed", _table(table)))
+    return "## Changes\n\n" + "\n".join(lines)
 
 
 def _table(table: Table) -> str:
@@ -96,23 +128,40 @@ def _failures(title: str, failures: Sequence[Failure]) -> str:
     if not failures:
         return ""
     left = len(failures) - FAILURES
-    parts = [f"## {title}", *(_failure(failure) for failure in failures[:FAILURES])]
+    parts = [f"## {title}", *(_failure(failure) for failure in failures[:OPEN])]
+    parts.append(
+        _folded(counted(len(failures) - OPEN, "more case"), "\n\n".join(map(_failure, failures[OPEN:FAILURES])))
+        if failures[OPEN:]
+        else ""
+    )
     if left > 0:
         parts.append(f"And {counted(left, 'more case')}, in the JSON report.")
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def _failure(failure: Failure) -> str:
-    parts = [f"### {code(failure.name)}", code(failure.case, limit=300) if failure.case else ""]
-    if failure.reason:
-        parts.append(code(failure.reason, limit=300))
-    if failure.blocks:
-        parts.append(_table(failure_table(failure)))
+    parts = [f"### {code(failure.name)}"]
+    parts += ["\n".join(_causes(failure))]
     if failure.findings:
         parts.append("\n".join(f"- {code(finding, limit=300)}" for finding in failure.findings[:10]))
+    if failure.blocks:
+        parts.append(_table(failure_table(failure)))
     if failure.reproduce:
         parts.append("To reproduce it:\n\n" + _fenced(failure.reproduce))
+    about = [code(failure.case, limit=300)] if failure.case else []
+    reason = f" ({failure.reason})" if failure.reason else ""
+    about += [code(f"compared by {failure.method}{reason}", limit=300)] if failure.method or reason else []
+    parts.append("\n".join(f"- {line}" for line in about))
     return "\n\n".join(part for part in parts if part)
+
+
+def _causes(failure: Failure) -> list[str]:
+    lines = []
+    for said in causes_said(failure.causes):
+        lines.append(f"- {code(said.looks, limit=400)}")
+        lines += [f"  - mend: {code(said.remedy, limit=200)}"] if said.remedy else []
+        lines += [f"  - the same would be: {code(said.also, limit=300)}"] if said.also else []
+    return lines
 
 
 def _fenced(text: str) -> str:

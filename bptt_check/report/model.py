@@ -110,6 +110,28 @@ class StepErrors:
 
 
 @dataclass(frozen=True)
+class Norms:
+    """Euclidean norms of one intermediate derivative at each step t = 1, 2, …: as derived by hand, and numerically.
+
+    ``factor`` is the mean factor from one step to the one before it: below 1 the derivative vanishes, above it grows.
+    """
+
+    name: str
+    analytic: tuple[float | None, ...]
+    reference: tuple[float | None, ...]
+    factor: float | None
+
+
+@dataclass(frozen=True)
+class CaseNorms:
+    """The norms over time in one case."""
+
+    case: str
+    verdict: Verdict
+    norms: tuple[Norms, ...]
+
+
+@dataclass(frozen=True)
 class FindingCount:
     """One kind of finding: how often, in how many cases, and an example."""
 
@@ -137,13 +159,33 @@ class Wrong:
 
 
 @dataclass(frozen=True)
+class Cause:
+    """What a disagreement looks like, as far as it is known.
+
+    ``exact`` says that the explanation accounts for the whole of it, ``residual`` what is left unexplained, relative to
+    it; ``remedy`` is the line as it should be, ``also`` what would look the same.
+    """
+
+    fault: str
+    equation: str
+    exact: bool
+    residual: float | None
+    explanation: str
+    remedy: str
+    also: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Failure:
-    """One case that does not agree, and how to make it again."""
+    """One case that does not agree, what it looks like, and how to make it again. ``size`` is T·B·D·H where known."""
 
     name: str
     verdict: Verdict
     case: str
+    size: int | None
+    method: str
     reason: str
+    causes: tuple[Cause, ...]
     blocks: tuple[Wrong, ...]
     findings: tuple[str, ...]
     reproduce: str
@@ -198,6 +240,7 @@ class Summary:
     regions: tuple[Region, ...]
     spreads: tuple[Spread, ...]
     steps: tuple[StepErrors, ...]
+    norms: tuple[CaseNorms, ...]
     findings: tuple[FindingCount, ...]
     disagreements: tuple[Failure, ...]
     inconclusives: tuple[Failure, ...]
@@ -205,3 +248,9 @@ class Summary:
     records: tuple[Record, ...]
     environment: Mapping[str, Any]
     timing: Mapping[str, Any]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from bptt_check.report.html_result import summary_html
+
+        return summary_html(self)

@@ -56,7 +56,8 @@ tbody th { font-weight: 600; }
 tbody tr:hover { background: var(--panel); }
 td.number, th.number { text-align: right; white-space: nowrap; }
 thead th.number { white-space: normal; }
-tbody .name, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
+tbody .name, tbody .case, tbody .index, pre {
+  font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; }
 tbody .name { font-size: .84rem; overflow-wrap: anywhere; min-width: 4.5rem; }
 td.name { min-width: 8.5rem; }
 .ledger tbody th.name { min-width: 2.4rem; white-space: nowrap; } .ledger .equation { min-width: 24rem; }
@@ -64,6 +65,18 @@ td.name { min-width: 8.5rem; }
 math { white-space: nowrap; }
 .where { color: var(--muted); font: .7rem/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
   overflow-wrap: anywhere; }
+tbody .case, tbody .index { font-size: .84rem; overflow-wrap: anywhere; }
+tbody .case { min-width: 15rem; } td.note { min-width: 9rem; } td.index { white-space: nowrap; }
+thead button { all: unset; cursor: pointer; color: inherit; font: inherit; }
+thead button:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+thead button:hover { color: var(--accent); }
+th[aria-sort] button::after { content: "\\00a0▲"; font-size: .7em; }
+th[aria-sort="descending"] button::after { content: "\\00a0▼"; }
+.tag { color: var(--muted); font-weight: 400; font-size: .85rem; }
+h3 .badge { margin-left: .5rem; font-size: .9rem; }
+.causes { list-style: none; padding: .6rem .9rem; margin: .75rem 0; background: var(--panel); border-radius: .4rem; }
+.causes li + li { margin-top: .5rem; padding-top: .5rem; border-top: 1px solid var(--rule); }
+code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; font-size: .9em; }
 figure { margin: 1rem 0 1.5rem; }
 figure .scroll { margin: 0; } figure svg { min-width: 38rem; max-width: 60rem; }
 figcaption { color: var(--muted); font-size: .88rem; max-width: 48rem; margin-top: .5rem; }
@@ -80,8 +93,10 @@ _PAPER = """
   body { max-width: none; padding: 0; font-size: 9.5pt; }
   nav { display: none; }
   .scroll { overflow: visible; } figure svg { min-width: 0; }
-  table { font-size: 7.5pt; } th, td { padding-right: .5rem; }
-  figure, tr, article { break-inside: avoid; } h2, h3 { break-after: avoid; } thead { display: table-header-group; }
+  table { font-size: 7.5pt; min-width: 0; } th, td { padding-right: .5rem; }
+  tbody .case, td.note, td.name, .ledger .equation { min-width: 0; }
+  figure svg { width: auto; max-width: 100%; max-height: 22cm; }
+  figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } thead { display: table-header-group; }
 }
 """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bptt_check.report.model import Curve, Spread, StepErrors, Summary, Sweep
 from bptt_check.report.svg import Drawing, coordinate, polyline
-from bptt_check.report.text import counted, figure, power, shorten
+from bptt_check.report.text import counted, derivative, figure, power, shorten
 from bptt_check.results import Verdict
 
 WIDTH = 760.0
@@ -208,7 +208,7 @@ def steps_picture(summary: Summary) -> str:
     drawing.text(left - 10, top - 8, "t =", "muted small end")
     for place, row in enumerate(rows):
         y = top + pitch * place
-        drawing.text(left - 10, y + pitch / 2 + 3, "d" + shorten(row.name, 10), "end")
+        drawing.text(left - 10, y + pitch / 2 + 3, derivative(shorten(row.name, 12)), "end")
         _heat_row(drawing, row, scale, group=group, left=left, y=y, cell=cell, height=pitch - 2)
     _heat_scale(drawing, scale, left, top + pitch * len(rows) + 14)
     return str(drawing)
@@ -234,7 +234,8 @@ def _heat_row(
             continue
         finite = math.isfinite(value)
         shade = scale.at(value) if value > 0 else 0.02
-        hint = f"d{row.name}, t = {step + 1}: {figure(value)}, {counted(max(row.cases[step : step + group]), 'case')}"
+        reached = counted(max(row.cases[step : step + group]), "case")
+        hint = f"{derivative(row.name)}, t = {step + 1}: {figure(value)}, {reached}"
         drawing.rectangle(
             x, y, cell - 2, height, "heat" if finite else "bad", opacity=shade if finite else 1, hint=hint
         )

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bptt_check.report.model import Curve, Failure, Sweep, Wrong
+from bptt_check.report.model import Cause, Curve, Failure, Sweep, Wrong
 from bptt_check.report.record import Record, plain
 from bptt_check.report.strict import compact
 from bptt_check.results import Verdict
+from bptt_check.tally import is_of_the_ledger
 
 NOT_GIVEN = "not given"
+
+
+def rank(value: float | None) -> tuple[int, float]:
+    """Order figures from none over small and large to NaN, the worst of all."""
+    if value is None:
+        return (0, 0.0)
+    return (2, 0.0) if math.isnan(value) else (1, value)
+
+
+def worst_of(values: Iterable[float | None]) -> float | None:
+    """Return the largest figure, of which NaN is the worst and none the best."""
+    return max(values, key=rank, default=None)
+
+
+def gradients_of(cases: Sequence[Record]) -> list[tuple[Record, Mapping[str, Any]]]:
+    """Return all blocks that are gradients; laws and lines on their own have a place in the ledger alone."""
+    return [(record, block) for record in cases for block in record.blocks if not is_of_the_ledger(block)]
 
 
 def number(value: Any) -> float | None:
@@ -51,11 +69,41 @@ def failure_of(record: Record) -> Failure:
         name=record.name,
         verdict=verdict_of(record),
         case=_case(record.case),
+        size=_size(record.case),
+        method=record.method,
         reason=record.reason,
-        blocks=tuple(_wrong(block) for block in wrong),
+        causes=tuple(cause_of(cause) for cause in record.causes),
+        blocks=tuple(wrong_of(block) for block in wrong),
         findings=tuple(f"{finding['kind']}: {finding['message']}" for finding in record.findings),
         reproduce=next((hint for hint in hints if isinstance(hint, str)), ""),
     )
+
+
+def cause_of(cause: Mapping[str, Any]) -> Cause:
+    """Return what a record says of one cause; what it does not say is left empty."""
+    texts = {key: _text(cause.get(key)) for key in ("fault", "equation", "explanation", "remedy")}
+    also = cause.get("also") or ()
+    return Cause(
+        **texts,
+        exact=cause.get("exact") is True,
+        residual=number(cause.get("residual")),
+        also=tuple(map(_text, also)) if isinstance(also, (list, tuple)) else (_text(also),),
+    )
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_text, value))
+    return compact(plain(value))
+
+
+def _size(case: Mapping[str, Any]) -> int | None:
+    """How large a case is, so that the smallest can be shown first."""
+    sizes = [case.get(letter) for letter in "TBDH"]
+    known = [size for size in sizes if isinstance(size, int) and not isinstance(size, bool) and size > 0]
+    return math.prod(known) if known else None
 
 
 def _case(case: Mapping[str, Any]) -> str:
@@ -65,7 +113,8 @@ def _case(case: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {label(case[key])}" for key in keys)
 
 
-def _wrong(block: Mapping[str, Any]) -> Wrong:
+def wrong_of(block: Mapping[str, Any]) -> Wrong:
+    """Return what a report shows of one block."""
     return Wrong(
         gradient=block["name"],
         verdict=Verdict(block["verdict"] or Verdict.INCONCLUSIVE.value),

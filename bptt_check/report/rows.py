@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from bptt_check.report.reading import number, verdict_of
+from bptt_check.report.reading import number, verdict_of, worst_of
 from bptt_check.report.record import Record
 from bptt_check.results import Verdict
 
@@ -65,13 +64,7 @@ def joined(one: Row, other: Row) -> Row:
         one,
         verdict=max(one.verdict, other.verdict, key=VERDICTS.index),
         compared=one.compared + other.compared,
-        error=worse(one.error, other.error),
-        ratio=worse(one.ratio, other.ratio),
-        resolution=worse(one.resolution, other.resolution),
+        error=worst_of((one.error, other.error)),
+        ratio=worst_of((one.ratio, other.ratio)),
+        resolution=worst_of((one.resolution, other.resolution)),
     )
-
-
-def worse(one: float | None, other: float | None) -> float | None:
-    """Return the larger of two figures, of which NaN is the worst and none the best."""
-    known = [value for value in (one, other) if value is not None]
-    return next((value for value in known if math.isnan(value)), max(known, default=None))

@@ -10,21 +10,32 @@ from typing import Any
 
 from bptt_check.report.ledger_lines import ledger_lines
 from bptt_check.report.model import (
+    Failure,
     FindingCount,
     Grid,
     Line,
     Region,
     Spread,
-    StepErrors,
     Summary,
 )
-from bptt_check.report.reading import NOT_GIVEN, equations_of, failure_of, label, number, sweep_of, verdict_of
+from bptt_check.report.over_time import norms_over_time, step_errors
+from bptt_check.report.reading import (
+    NOT_GIVEN,
+    equations_of,
+    failure_of,
+    gradients_of,
+    label,
+    number,
+    rank,
+    sweep_of,
+    verdict_of,
+    worst_of,
+)
 from bptt_check.report.record import Record
 from bptt_check.report.runlog import RunLog
 from bptt_check.report.strict import compact
 from bptt_check.report.text import natural
 from bptt_check.results import Verdict
-from bptt_check.tally import is_of_the_ledger
 
 __all__ = ["Summary", "summarise"]
 
@@ -35,7 +46,7 @@ def summarise(log: RunLog) -> Summary:
     cases = [record for record in records if record.kind == "case"]
     gradients = gradient_lines(cases)
     verdicts = Counter(verdict_of(record).value for record in cases)
-    worst = max(gradients, key=lambda line: _rank(line.worst_error), default=None)
+    worst = max(gradients, key=lambda line: rank(line.worst_error), default=None)
     chances = [number(record.miss_probability) for record in cases]
     return Summary(
         title=log.title,
@@ -50,10 +61,10 @@ def summarise(log: RunLog) -> Summary:
         verdicts=dict(sorted(verdicts.items())),
         worst_error=worst.worst_error if worst else None,
         worst_gradient=worst.name if worst and worst.worst_error is not None else "",
-        worst_ratio=_worst(line.worst_ratio for line in gradients),
-        resolution=_worst(line.resolution for line in gradients),
-        miss_probability=_worst(chances),
-        miss_size=_worst(number(record.miss_size) for record in cases),
+        worst_ratio=worst_of(line.worst_ratio for line in gradients),
+        resolution=worst_of(line.resolution for line in gradients),
+        miss_probability=worst_of(chances),
+        miss_size=worst_of(number(record.miss_size) for record in cases),
         evaluations=sum(record.evaluations for record in cases),
         gradient_evaluations=sum(record.gradient_evaluations for record in cases),
         gradients=gradients,
@@ -64,9 +75,10 @@ def summarise(log: RunLog) -> Summary:
         regions=regions(cases),
         spreads=spreads(gradients, cases),
         steps=step_errors(cases),
+        norms=norms_over_time(cases),
         findings=finding_counts(records),
-        disagreements=tuple(failure_of(record) for record in cases if verdict_of(record) is Verdict.DISAGREES),
-        inconclusives=tuple(failure_of(record) for record in cases if verdict_of(record) is Verdict.INCONCLUSIVE),
+        disagreements=failures(cases, Verdict.DISAGREES),
+        inconclusives=failures(cases, Verdict.INCONCLUSIVE),
         sweeps=tuple(sweep for record in records if record.kind == "sweep" if (sweep := sweep_of(record)) is not None),
         records=records,
         environment=dict(sorted((log.environment or {}).items())),
@@ -91,27 +103,11 @@ def _timing(log: RunLog, records: Sequence[Record]) -> Mapping[str, Any]:
     return {"started": log.started, "seconds": round(total, 6), "seconds_by_record": seconds}
 
 
-def _rank(value: float | None) -> tuple[int, float]:
-    """Order figures from none over small and large to NaN, the worst of all."""
-    if value is None:
-        return (0, 0.0)
-    return (2, 0.0) if math.isnan(value) else (1, value)
-
-
-def _worst(values: Iterable[float | None]) -> float | None:
-    return max(values, key=_rank, default=None)
-
-
 def _overall(log: RunLog, cases: Sequence[Record]) -> Verdict:
     found = {verdict_of(record) for record in cases}
     if Verdict.DISAGREES in found:
         return Verdict.DISAGREES
     return Verdict.AGREES if found == {Verdict.AGREES} and log.complete else Verdict.INCONCLUSIVE
-
-
-def _rows(cases: Sequence[Record]) -> list[tuple[Record, Mapping[str, Any]]]:
-    """All blocks that are gradients; laws and lines on their own have a place in the ledger alone."""
-    return [(record, block) for record, block in _all_rows(cases) if not is_of_the_ledger(block)]
 
 
 def _all_rows(cases: Sequence[Record]) -> list[tuple[Record, Mapping[str, Any]]]:
@@ -121,8 +117,10 @@ def _all_rows(cases: Sequence[Record]) -> list[tuple[Record, Mapping[str, Any]]]
 def gradient_lines(cases: Sequence[Record]) -> tuple[Line, ...]:
     """Return one line for each gradient, in the order in which the fullest case has them."""
     fullest_first = sorted(cases, key=lambda record: -len(record.blocks))
-    groups: dict[str, list[tuple[Record, Mapping[str, Any]]]] = {block["name"]: [] for _, block in _rows(fullest_first)}
-    for record, block in _rows(cases):
+    groups: dict[str, list[tuple[Record, Mapping[str, Any]]]] = {
+        block["name"]: [] for _, block in gradients_of(fullest_first)
+    }
+    for record, block in gradients_of(cases):
         groups[block["name"]].append((record, block))
     return tuple(
         _line(name, rows, related=(equation for _, block in rows for equation in equations_of(block)))
@@ -145,7 +143,7 @@ def equation_lines(cases: Sequence[Record]) -> tuple[Line, ...]:
 def _line(name: str, rows: Sequence[tuple[Record, Mapping[str, Any]]], *, related: Iterable[str]) -> Line:
     verdicts = Counter(block["verdict"] or Verdict.INCONCLUSIVE.value for _, block in rows)
     entries = sum(block["compared"] for _, block in rows)
-    record, block = max(rows, key=lambda row: _rank(number(row[1]["max_relative_error"])))
+    record, block = max(rows, key=lambda row: rank(number(row[1]["max_relative_error"])))
     worst = number(block["max_relative_error"])
     return Line(
         name=name,
@@ -153,8 +151,8 @@ def _line(name: str, rows: Sequence[tuple[Record, Mapping[str, Any]]], *, relate
         cases=len({id(record) for record, block in rows if block["compared"]}),
         entries=entries,
         worst_error=worst,
-        worst_ratio=_worst(number(block["tolerance_ratio"]) for _, block in rows),
-        resolution=_worst(number(block["resolution"]) for _, block in rows),
+        worst_ratio=worst_of(number(block["tolerance_ratio"]) for _, block in rows),
+        resolution=worst_of(number(block["resolution"]) for _, block in rows),
         worst_case="" if worst is None else record.name,
         verdicts=dict(sorted(verdicts.items())),
         related=tuple(sorted(set(related), key=natural)),
@@ -173,9 +171,9 @@ def _verdict_of_line(verdicts: Mapping[str, int], entries: int) -> Verdict:
 def errors_by_loss(lines: Sequence[Line], cases: Sequence[Record]) -> Grid:
     """Return the worst error of each gradient under each loss; an empty grid if no case names its loss."""
     worst: dict[tuple[str, str], float | None] = {}
-    for record, block in _rows(cases):
+    for record, block in gradients_of(cases):
         key = block["name"], label(record.case.get("loss"))
-        worst[key] = _worst((worst.get(key), number(block["max_relative_error"])))
+        worst[key] = worst_of((worst.get(key), number(block["max_relative_error"])))
     if all(loss == NOT_GIVEN for _, loss in worst):
         return _grid((), (), {})
     return _grid([line.name for line in lines], sorted({loss for _, loss in worst}), worst)
@@ -217,7 +215,7 @@ def regions(cases: Sequence[Record]) -> tuple[Region, ...]:
 def spreads(lines: Sequence[Line], cases: Sequence[Record]) -> tuple[Spread, ...]:
     """Return how the errors of each gradient are spread over all cases."""
     errors: dict[str, list[float]] = {line.name: [] for line in lines}
-    for _, block in _rows(cases):
+    for _, block in gradients_of(cases):
         error = number(block["max_relative_error"])
         if error is not None:
             errors[block["name"]].append(error)
@@ -238,26 +236,10 @@ def _spread(line: Line, errors: Sequence[float]) -> Spread:
     )
 
 
-def step_errors(cases: Sequence[Record]) -> tuple[StepErrors, ...]:
-    """Return the worst error by time step of each block that has one; h and s lead, as they do in the equations."""
-    errors: dict[str, list[float | None]] = {}
-    counts: dict[str, list[int]] = {}
-    for _, block in _rows(cases):
-        if block["by_step"]:
-            worst, cases_at = errors.setdefault(block["name"], []), counts.setdefault(block["name"], [])
-            _join(worst, cases_at, block["by_step"])
-    lead = {"h(t)": 0, "s(t)": 1}
-    names = sorted(errors, key=lambda name: (lead.get(name, 2), name))
-    return tuple(StepErrors(name=name, errors=tuple(errors[name]), cases=tuple(counts[name])) for name in names)
-
-
-def _join(worst: list[float | None], cases_at: list[int], series: Sequence[Any]) -> None:
-    missing = len(series) - len(worst)
-    worst.extend([None] * missing)
-    cases_at.extend([0] * missing)
-    for step, value in enumerate(series):
-        worst[step] = _worst((worst[step], number(value)))
-        cases_at[step] += 1
+def failures(cases: Sequence[Record], verdict: Verdict) -> tuple[Failure, ...]:
+    """Return the cases of that verdict, the smallest first."""
+    found = [failure_of(record) for record in cases if verdict_of(record) is verdict]
+    return tuple(sorted(found, key=lambda failure: math.inf if failure.size is None else failure.size))
 
 
 def finding_counts(records: Sequence[Record]) -> tuple[FindingCount, ...]:

@@ -3,39 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from bptt_check.report.ledger_lines import NOT_COMPARED
-from bptt_check.report.model import Failure, Grid, LedgerLine, Line, Summary
-from bptt_check.report.text import MISSING, clean, count, counted, exact, figure, place
+from bptt_check.report.model import Failure, Grid, LedgerLine, Line, Summary, Wrong
+from bptt_check.report.table import Column, Table, table_of
+from bptt_check.report.text import MISSING, clean, count, derivative, exact, figure, place
 from bptt_check.results import Verdict
 
-ROWS = 200  # more rows than this nobody reads; the JSON report has them all
 FAILURES = 50
-
-
-@dataclass(frozen=True)
-class Column:
-    """The head of a column and what stands in it: ``name``, ``number``, ``verdict`` or ``text``."""
-
-    label: str
-    kind: str = "number"
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table: a caption, columns, rows of text, and a note on what is left out. The first cell of a row names it."""
-
-    caption: str
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
-
-
-def _table(caption: str, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Table:
-    left = len(rows) - ROWS
-    note = f"{counted(left, 'more row')} in the JSON report." if left > 0 else ""
-    return Table(caption, tuple(columns), tuple(tuple(row) for row in rows[:ROWS]), note)
 
 
 def incomplete(summary: Summary) -> str:
@@ -118,7 +93,7 @@ def ledger_table(summary: Summary) -> Table:
         Column("resolution"),
     )
     rows = [row for line in summary.ledger for row in _ledger_rows(line)]
-    return _table("Equations and laws", columns, rows)
+    return table_of("Equations and laws", columns, rows)
 
 
 def _ledger_rows(line: LedgerLine) -> list[tuple[str, ...]]:
@@ -152,7 +127,7 @@ def _lines(caption: str, lines: Sequence[Line], name: str, related: str) -> Tabl
         Column("worst case", "name"),
         Column(related, "text"),
     )
-    return _table(caption, columns, [_line(line) for line in lines])
+    return table_of(caption, columns, [_line(line) for line in lines])
 
 
 def _line(line: Line) -> tuple[str, ...]:
@@ -186,7 +161,7 @@ def _grid(caption: str, corner: str, grid: Grid, *, whole: bool) -> Table:
         (clean(name, limit=40), *(_cell(value, whole=whole) for value in values[:30]))
         for name, values in zip(grid.rows, grid.values, strict=True)
     ]
-    return _table(caption, (Column(corner, "name"), *names), rows)
+    return table_of(caption, (Column(corner, "name"), *names), rows)
 
 
 def _cell(value: float | None, *, whole: bool) -> str:
@@ -200,7 +175,7 @@ def regions_table(summary: Summary) -> Table:
     rows = [
         (region.name, count(region.cases), f"{100 * region.cases / summary.cases:.0f} %") for region in summary.regions
     ]
-    return _table("Regions of the case space", (Column("region", "name"), Column("cases"), Column("share")), rows)
+    return table_of("Regions of the case space", (Column("region", "name"), Column("cases"), Column("share")), rows)
 
 
 def steps_table(summary: Summary) -> Table:
@@ -208,10 +183,13 @@ def steps_table(summary: Summary) -> Table:
     shown = max((len(row.errors) for row in summary.steps), default=0)
     columns = (Column("derivative", "name"), *(Column(f"t = {step + 1}") for step in range(min(shown, 12))))
     rows = [
-        [f"d{clean(row.name, limit=20)}", *(figure(error) for error in (*row.errors, *[None] * 12)[: len(columns) - 1])]
+        [
+            derivative(clean(row.name, limit=20)),
+            *(figure(error) for error in (*row.errors, *[None] * 12)[: len(columns) - 1]),
+        ]
         for row in summary.steps
     ]
-    return _table("Worst relative error by time step", columns, rows)
+    return table_of("Worst relative error by time step", columns, rows)
 
 
 def sweep_table(summary: Summary) -> Table:
@@ -227,7 +205,7 @@ def sweep_table(summary: Summary) -> Table:
         for curve in sweep.curves
     ]
     columns = (Column("gradient", "name"), Column("method", "text"), Column("fitted slope"), Column("best error"))
-    return _table("Error against step size", columns, rows)
+    return table_of("Error against step size", columns, rows)
 
 
 def findings_table(summary: Summary) -> Table:
@@ -251,21 +229,26 @@ def findings_table(summary: Summary) -> Table:
         )
         for row in summary.findings
     ]
-    return _table("Findings", columns, rows)
+    return table_of("Findings", columns, rows)
 
 
 def failure_table(failure: Failure) -> Table:
     """Return the blocks of one case that do not agree, each with its worst entry."""
+    return blocks_table(failure.blocks, caption="Blocks that do not agree")
+
+
+def blocks_table(blocks: Sequence[Wrong], caption: str = "Gradients") -> Table:
+    """Return blocks of one case, each with its worst entry."""
     columns = (
         Column("gradient", "name"),
         Column("verdict", "verdict"),
         Column("equation", "text"),
-        Column("at", "name"),
+        Column("at", "index"),
         Column("analytic"),
         Column("reference"),
         Column("rel. error"),
         Column("resolution"),
-        Column("note", "text"),
+        Column("note", "note"),
     )
     rows = [
         (
@@ -279,9 +262,9 @@ def failure_table(failure: Failure) -> Table:
             figure(wrong.resolution),
             clean(wrong.note, limit=300) or MISSING,
         )
-        for wrong in failure.blocks
+        for wrong in blocks
     ]
-    return _table("Blocks that do not agree", columns, rows)
+    return table_of(caption, columns, rows)
 
 
 def environment_rows(summary: Summary) -> tuple[tuple[str, str], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -11,6 +12,7 @@ from typing import Self, TextIO
 from bptt_check.report.model import Grid, Line, Summary
 from bptt_check.report.saved_lines import SavedRun
 from bptt_check.report.tables import incomplete, verdict_advice
+from bptt_check.report.tables_beside import causes_said
 from bptt_check.report.text import MISSING, clean, count, counted, figure, shorten
 
 _NAME = 14
@@ -36,6 +38,9 @@ def table(summary: Summary, *, width: int = 100) -> str:
     for failure in (*summary.disagreements, *summary.inconclusives)[:5]:
         lines += ["", f"{failure.verdict}  {clean(failure.name, limit=width - 14)}"]
         lines += [f"  {clean(failure.case, limit=width - 2)}"] if failure.case else []
+        for said in causes_said(failure.causes):
+            lines += textwrap.wrap(said.looks, width, initial_indent="  ", subsequent_indent="    ")
+            lines += [f"    mend: {shorten(said.remedy, width - 10)}"] if said.remedy else []
         lines += [f"  {clean(failure.reproduce, limit=1000)}"] if failure.reproduce else []
     return "\n".join(line.rstrip() for line in lines)
 

@@ -53,6 +53,11 @@ def exact(value: float | None) -> str:
     return MISSING if value is None else f"{value:.12g}"
 
 
+def derivative(name: str) -> str:
+    """Write the derivative of the loss with respect to an intermediate: ``dh(t)``, ``next ds(t)``."""
+    return f"next d{name.removeprefix('next ')}" if name.startswith("next ") else f"d{name}"
+
+
 def count(number: int) -> str:
     """Write a whole number with its thousands apart."""
     return f"{number:,}"

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "bptt_check"
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 EVERYWHERE = {"errors", ""}  # "": the names of the package itself, such as its version
-UPWARDS_INSIDE_FUNCTIONS = {("subject", "forms")}
+UPWARDS_INSIDE_FUNCTIONS = {("subject", "forms"), ("results", "report")}
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def test_the_equations_and_their_test_methods_never_meet():
 def test_reports_see_results_and_the_ledger_and_nothing_that_computes():
     seen = {target for source, target in (found.rooms for found in IMPORTS) if source == "report"}
     assert {"report", "results"} <= seen
-    assert seen <= {"report", "results", "errors", "ledger", "tally", "equations", "mathml"}
+    assert seen <= {"report", "results", "errors", "ledger", "tally", "equations", "mathml", ""}  # "": its version
 
 
 def loaded_by(modules: str, path: Path) -> set[str]:

@@ -5,6 +5,8 @@ The quick version of benchmarks/detection.py, which counts thousands of cases.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -14,7 +16,7 @@ from planted.calls import CALLS
 from planted.faults import STRUCTURAL, VALUE_DEPENDENT
 from planted.hard import KINDS, RARELY
 from planted.hard import draw as draw_hard
-from planted.programs_of import edited
+from planted.programs_of import edited, unsafe
 
 from bptt_check import Subject, Verdict, check, directions, rounding
 from bptt_check.differences import ComplexStep, Richardson
@@ -169,3 +171,33 @@ def test_every_family_draws_the_same_case_from_the_same_seed():
         assert first.label == second.label
         for name, array in first.subject.point.items():
             np.testing.assert_array_equal(array, second.subject.point[name])
+
+
+# ------------------------------------------------------------------------------------- cases once called wrong
+
+ONCE_CALLED_WRONG = {
+    "large inputs": 337,
+    "saturated softmax": 658,
+    "one power": 1416,
+    "saturated by bias (float64 only)": 1873,
+    "softmax regression": 2085,
+    "absolute kink inside": 1039,
+    "absolute kink inside (float64 only)": 1428,
+    "one power (float64 only)": 2600,
+    "unequal blocks (float64 only)": 3233,
+}
+
+
+@pytest.mark.parametrize(("kind", "seed"), ONCE_CALLED_WRONG.items(), ids=ONCE_CALLED_WRONG)
+def test_a_case_that_was_once_called_wrong_is_not(kind, seed):
+    case = draw("right but hard", seed)
+    assert case.kind == kind
+    result = judged(case)
+    assert result.verdict is not Verdict.DISAGREES, f"\n{case.label}\n{result}"
+
+
+def test_a_difference_of_large_terms_is_seen_finely_in_code_that_has_only_float64():
+    for seed in range(4):
+        case = draw_hard(np.random.default_rng([seed, 0]), seed, "difference of large")
+        result = judged(replace(case, subject=unsafe(case.subject)))
+        assert result.verdict is Verdict.AGREES, f"\n{case.label}\n{result}"

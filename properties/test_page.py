@@ -1,0 +1,292 @@
+"""The HTML page: valid, its one script ours, and what it shows of causes, norms over time, earlier runs and changes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from reporting import NASTY, Balanced, a_journal, a_record, a_summary, a_sweep, all_texts, nasty_summary, with_block
+
+from bptt_check import Subject, check
+from bptt_check.compare import Comparison, judge
+from bptt_check.report import saved
+from bptt_check.report.beside import Beside, beside
+from bptt_check.report.changes import compare, parse_rule
+from bptt_check.report.files import render
+from bptt_check.report.html import html_report
+from bptt_check.report.html_parts import table_html
+from bptt_check.report.markdown import markdown_report
+from bptt_check.report.page_script import SCRIPT
+from bptt_check.report.record import record_of
+from bptt_check.report.table import Column, table_of
+from bptt_check.results import Block, Result, Verdict
+
+CAUSE = {
+    "fault": "time-index",
+    "equation": "B3",
+    "exact": True,
+    "residual": 3e-16,
+    "explanation": "df uses s(t) where s(t−1) belongs",
+    "remedy": "df = s[t - 1] * ds",
+    "also": ["di takes g(t−1)"],
+}
+RECORDS = [*map(a_record, range(6)), *(a_record(seed, wrong=True) for seed in range(10, 16)), a_sweep()]
+
+
+def a_full_page():
+    """A page with every part that there is."""
+    first = replace(a_record(9, wrong=True), causes=(CAUSE, {"fault": NASTY}), data={"reproduce": "run case 9"})
+    summary = a_summary(*RECORDS, first)
+    history = (
+        saved_run(1, 1e-15),
+        saved_run(2, 0.3, Verdict.DISAGREES),
+        saved_run(3, None),
+        saved_run(4, float("nan")),
+    )
+    changes = compare(replace(saved.of(a_summary(*map(a_record, range(10)))), name=NASTY), saved.of(summary))
+    return html_report(summary, Beside(history, changes, (parse_rule("worse"), parse_rule("missing"))))
+
+
+def saved_run(number, error, verdict=Verdict.AGREES):
+    return saved.SavedRun(
+        title="a run",
+        verdict=verdict,
+        complete=True,
+        cases=3,
+        worst_error=error,
+        worst_gradient="W_fh",
+        resolution=1e-12,
+        name=f"n{number}",
+        number=number,
+        saved=datetime(2026, 1, number, tzinfo=UTC),
+        commit="0123456789" * 4,
+    )
+
+
+# The page as a page
+
+
+@pytest.mark.parametrize("page", [a_full_page, lambda: html_report(nasty_summary()), lambda: html_report(a_summary())])
+def test_the_page_is_valid_html(page):
+    html5lib = pytest.importorskip("html5lib")
+    html5lib.HTMLParser(strict=True).parse(page())
+
+
+def test_a_page_that_is_not_valid_is_noticed():
+    html5lib = pytest.importorskip("html5lib")
+    with pytest.raises(html5lib.html5parser.ParseError):
+        html5lib.HTMLParser(strict=True).parse(a_full_page().replace("</section>", "</table></section>", 1))
+
+
+def test_its_policy_lets_its_own_script_run_and_no_other():
+    page = a_full_page()
+    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    assert policy == f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert re.findall(r"(?s)<script>(.*?)</script>", page) == [SCRIPT]
+
+
+def test_every_heading_is_linked_and_no_level_is_left_out():
+    parsed = Balanced(a_full_page())
+    targets = {(attributes["href"] or "")[1:] for tag, attributes in parsed.seen if tag == "a"}
+    assert targets == {attributes["id"] for tag, attributes in parsed.seen if tag == "section"}
+    levels = [int(tag[1]) for tag, _ in parsed.seen if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1 and all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def chromium():
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return found or pytest.skip("no browser is installed")
+
+
+def in_a_browser(page, script, folder):
+    """The page after ``script`` has run in it, in a browser."""
+    page = re.sub(r"<meta http-equiv=[^>]*>", "", page)  # its policy would not let this script run
+    path = folder / "page.html"
+    path.write_text(page.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}/profile", "--dump-dom"]
+    run = subprocess.run([chromium(), *options, path.as_uri()], capture_output=True, text=True, timeout=100, check=True)
+    return run.stdout
+
+
+@pytest.mark.timeout(120)
+def test_tables_sort_by_keyboard_and_say_so(tmp_path):
+    names = ["case 10", "case 9", "case 2", "a", "b"]
+    figures = ["1.0e-13", "–", "0.30", "1,234", "inf"]
+    rows = [(name, number, "AGREES") for name, number in zip(names, figures, strict=True)]
+    table = table_of("t", (Column("name", "name"), Column("error"), Column("verdict", "verdict")), rows)
+    page = html_report(a_summary()).replace("<main>", f"<main>{table_html(table)}")
+    script = """
+    const t = document.querySelector("table.sorts"), log = [];
+    const column = at => [...t.tBodies[0].rows].map(r => r.cells[at].textContent).join(" ");
+    const press = at => { t.querySelectorAll("thead button")[at].focus(); document.activeElement.click();
+      log.push([...t.querySelectorAll("th[aria-sort]")].map(h => h.textContent + ":" + h.getAttribute("aria-sort"))
+        + "|" + column(0)); };
+    press(0); press(0); press(1); press(1);
+    document.title = log.join(";");
+    """
+    (title,) = re.findall(r"<title>(.*?)</title>", in_a_browser(page, script, tmp_path))
+    assert title.split(";") == [
+        "name:ascending|a b case 2 case 9 case 10",
+        "name:descending|case 10 case 9 case 2 b a",
+        "error:descending|b a case 2 case 10 case 9",  # the largest first, what is missing last
+        "error:ascending|case 10 case 2 a b case 9",
+    ]
+
+
+# Disagreements
+
+
+def test_a_disagreement_says_what_it_looks_like_and_how_to_mend_it():
+    record = replace(a_record(9, wrong=True), causes=(CAUSE,), data={"reproduce": "run case 9"})
+    texts = all_texts(a_summary(record))
+    for name in ("html", "md", "terminal"):
+        for said in (
+            "looks exactly like: df uses s(t) where s(t−1) belongs (agrees to 3.0e-16), B3",
+            "df = s[t - 1] * ds",
+        ):
+            assert said in texts[name], name
+    assert "the same would be: di takes g(t−1)" in texts["html"]
+    assert '"remedy": "df = s[t - 1] * ds"' in texts["json"]
+    plain = all_texts(a_summary(a_record(9, wrong=True)))
+    assert all("looks" not in plain[name] for name in ("html", "md", "terminal"))
+
+
+@pytest.mark.parametrize(
+    "cause", [{}, {"explanation": "near"}, {"residual": "nan", "also": "x", "fault": ["a", 1], "exact": 1}]
+)
+def test_a_cause_of_which_little_is_known_is_said_as_far_as_it_is(cause):
+    record = replace(a_record(9, wrong=True), causes=(cause,))
+    texts = all_texts(a_summary(record))
+    assert "looks like: " in texts["html"] and "exactly" not in texts["html"]
+    assert "mend:" not in texts["html"]
+
+
+def with_causes(result):
+    object.__setattr__(result, "causes", (CAUSE,))
+    return result
+
+
+def test_causes_of_a_result_reach_its_record():
+    record = record_of(with_causes(Result("s", Verdict.DISAGREES, {})))
+    assert record.causes == (CAUSE,)
+    assert record_of(Result("s", Verdict.AGREES, {})).causes == ()
+
+
+def test_the_smallest_case_comes_first_and_later_ones_unfold():
+    page = html_report(a_summary(*RECORDS))
+    articles = re.findall(r"(?s)<article>.*?</article>", page)
+    sizes = [np.prod([int(n) for n in re.findall(r"[TBDH] = (\d+)", article)]) for article in articles]
+    assert sizes == sorted(sizes) and len(sizes) == 6
+    assert ["the smallest case" in article for article in articles] == [True, *[False] * 5]
+    assert ["<details>" in article for article in articles] == [False] * 3 + [True] * 3
+
+
+# Over time
+
+
+def test_norms_over_time_are_those_of_the_two_gradients():
+    subject = Subject.from_variant("post", T=6, B=2, D=3, H=2, rng=3)
+    result = check(subject)
+    gradient = subject.gradient(subject.point)
+    for name in ("h(t)", "s(t)", "x"):
+        analytic, reference = np.array(result.blocks[name].norms).T
+        assert np.allclose(analytic, np.sqrt((gradient[name].astype(float) ** 2).sum(axis=(1, 2))), rtol=1e-12, atol=0)
+        assert np.allclose(reference, analytic, rtol=1e-10, atol=0)
+    (case,) = a_summary(record_of(result)).norms
+    assert [norms.name for norms in case.norms] == ["h(t)", "s(t)"]
+    page = html_report(a_summary(record_of(result)))
+    assert "Norms of derivatives by time step in" in page and "a step backwards" in page
+
+
+def test_norms_that_vanish_or_overflow_are_not_lost_to_their_squares():
+    sizes = np.array([3e-200, 4e-200, 3e200, 4e200, np.inf, 1.0, np.nan, 1.0, 0.0, 0.0])
+    finite, none = np.where(np.isfinite(sizes), sizes, 1.0), np.zeros(10)
+    comparison = Comparison("h(t)", (5, 2), np.arange(10), sizes, finite, none, none, none, none)
+    norms = judge(comparison, resolution=1e-6, timed=True).norms
+    assert [pair[0] for pair in norms[:2]] == [pytest.approx(5e-200), pytest.approx(5e200)]
+    assert norms[2][0] == np.inf and np.isnan(norms[3][0]) and norms[4] == (0.0, 0.0)
+
+
+def test_the_longest_case_of_each_kind_is_drawn():
+    def with_steps(seed, steps, **how):
+        pairs = tuple((2.0**-t, 2.0**-t) for t in range(steps))
+        return with_block(a_record(seed, **how), "h(t)", norms=pairs)
+
+    records = [with_steps(1, 3), with_steps(2, 30), with_steps(3, 9, wrong=True), with_steps(4, 12, wrong=True)]
+    wrong, right = a_summary(*records).norms
+    assert (wrong.case, wrong.verdict) == ("case 4", Verdict.DISAGREES)
+    assert (right.case, right.verdict) == ("case 2", Verdict.AGREES)
+    assert right.norms[0].factor == pytest.approx(2)  # grows backwards
+
+
+@pytest.mark.parametrize(
+    "norms", [None, [], [[1.0, 1.0]], [["nan", 0.0]] * 3, [["inf", "inf"], [0.0, 0.0]], [[5e-324, 1e308]] * 2]
+)
+def test_norms_of_any_kind_are_drawn_or_left_out(norms):
+    record = with_block(with_block(with_block(a_record(1), "h(t)", norms=norms), "s(t)", norms=None), "x", norms=None)
+    Balanced(html_report(a_summary(record)))
+
+
+# From run to run
+
+
+def test_earlier_runs_of_the_same_job_are_drawn_and_listed(tmp_path):
+    journal = tmp_path / "run.jsonl"
+    a_journal(journal, *RECORDS)
+    for title in ("a run", "a run", "another run"):
+        saved.save(a_summary(*RECORDS, title=title), tmp_path / "runs", clock=lambda: datetime(2026, 1, 1, tzinfo=UTC))
+    (tmp_path / "runs" / "0009.jsonl").write_text("damaged")
+    html = render(journal, ("html",))[0].read_text(encoding="utf-8")
+    (section,) = re.findall(r'(?s)<section id="history">.*?</section>', html)
+    assert "2 saved runs and this one" in section
+    assert section.count("2026-01-01") == 2
+    assert "From run to run" in markdown_report(a_summary(), Beside((saved_run(1, 1e-15),)))
+    assert 'id="history"' not in html_report(a_summary(*RECORDS))
+
+
+def test_a_folder_of_runs_that_cannot_be_read_costs_no_report(tmp_path):
+    (tmp_path / "runs").write_text("a file")
+    assert beside(a_summary(*RECORDS), tmp_path / "runs") == Beside()
+
+
+def test_changes_stand_before_the_figures():
+    old, new = a_summary(a_record(1), a_record(2)), a_summary(a_record(1, wrong=True))
+    more = Beside((), compare(saved.of(old), saved.of(new)), (parse_rule("worse"), parse_rule("resolution:10x")))
+    page = html_report(new, more)
+    (section,) = re.findall(r'(?s)<section id="changes">.*?</section>', page)
+    assert page.index(section) < page.index('<section id="gradients">')
+    assert "1 worse, 1 missing, 0 better, 0 new, 6 same" in section
+    assert "rule worse: broken by 1 row, first by case 1, W_fh" in section and "rule resolution:10x: kept" in section
+    text = markdown_report(new, more)
+    assert "## Changes" in text and "- `worse`: **broken** by 1 row" in text
+    assert "| `case 1` | " in re.sub(r"(?s)<details>.*?</details>", "", text)
+
+
+# In a notebook
+
+
+def test_a_result_shows_itself_in_a_notebook():
+    block = Block(NASTY, Verdict.DISAGREES, (1,), compared=1, max_relative_error=0.1, index=(0,), analytic=1.0)
+    wrong = with_causes(Result(NASTY, Verdict.DISAGREES, {"W": block}))
+    for result in (wrong, check(Subject.from_variant("post", T=1, B=1, D=1, H=1))):
+        parsed = Balanced(result._repr_html_())
+        assert {"table", "strong"} <= {tag for tag, _ in parsed.seen}
+        assert "script" not in {tag for tag, _ in parsed.seen}
+        assert str(result.verdict) in "".join(parsed.words)
+    assert "df = s[t - 1] * ds" in wrong._repr_html_()
+
+
+def test_a_run_shows_itself_in_a_notebook():
+    for summary in (a_summary(*RECORDS), nasty_summary(), a_summary()):
+        parsed = Balanced(summary._repr_html_())
+        assert "script" not in {tag for tag, _ in parsed.seen}
+        assert str(summary.verdict) in "".join(parsed.words)
