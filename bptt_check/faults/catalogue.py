@@ -14,7 +14,8 @@ from bptt_check.faults.memory import MEMORY
 from bptt_check.faults.output import CARRIES, LOSS
 from bptt_check.faults.seen import ENDS, SEEN
 from bptt_check.faults.slopes import SLOPES
-from bptt_check.faults.sums import OF_WEIGHTS, SUMS
+from bptt_check.faults.sources import SOURCES
+from bptt_check.faults.sums import OF_BIASES, OF_WEIGHTS, SUMS
 from bptt_check.lstm.variants import VARIANTS, Variant
 from bptt_check.program import Line, lines_of
 
@@ -27,8 +28,22 @@ PLURAL = {
     "takes": "take",
     "starts": "start",
     "stays": "stay",
+    "counts": "count",
 }
-WAYS: tuple[Way, ...] = (*LOSS, *CARRIES, *MEMORY, *GATES, *SLOPES, *SUMS, *OF_WEIGHTS, *SEEN, *CAROUSEL, *ENDS)
+WAYS: tuple[Way, ...] = (
+    *LOSS,
+    *CARRIES,
+    *MEMORY,
+    *GATES,
+    *SLOPES,
+    *SUMS,
+    *SOURCES,
+    *OF_WEIGHTS,
+    *OF_BIASES,
+    *SEEN,
+    *CAROUSEL,
+    *ENDS,
+)
 
 
 @cache
@@ -90,7 +105,7 @@ def _faults(way: Way, lines: Iterable[Line], cell: Variant) -> Iterator[Fault]:
                 id=".".join(filter(None, (way.id, label))),
                 way=way.id,
                 equation=way.equation or line.equation,
-                says=_said(way.says, called, names, several=len(part) > 1),
+                says=said(way.says, called, k=names.k, j=names.j, several=len(part) > 1),
                 why=way.why,
                 changes=tuple((x.target, code) for x, _, code in part),
                 right=tuple(str(x) for x, _, _ in part),
@@ -128,8 +143,8 @@ def _names(target: str, cell: Variant) -> Names:
     return Names(target, single[1] if single else "", "", cell)
 
 
-def _said(says: str, called: str, names: Names, *, several: bool) -> str:
-    """The sentence with its names filled in; of several lines, its verb in the plural."""
+def said(says: str, called: str, *, k: str, j: str, several: bool) -> str:
+    """The sentence of a way with its names filled in; of several lines, its verb in the plural."""
     if several:
         says = re.sub(r"^\{target\} (\w+)", lambda verb: f"{{target}} {PLURAL.get(verb[1], verb[1])}", says)
-    return says.format(target=called, k=names.k, j=names.j)
+    return says.format(target=called, k=k, j=j)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bptt_check.faults.edits import becomes, only_where, swap_text, whole, without
+from bptt_check.faults.edits import each_own, only_where, swap_text, whole, without
 from bptt_check.faults.fault import ALL, LINE, Names, Way
 
 EACH = (LINE, ALL)
@@ -22,6 +22,7 @@ _WRONG = {  # what is written in the place of the factor of each gate's derivati
             "h[t-1]",
             "s[max(t-2, 0)]",
             "s[t-1 or T]",
+            "s[(t > 1) * t]",
             "s[0]",
             "(t > 1) * s[t-1]",
             "tanh(s[t-1])",
@@ -35,45 +36,57 @@ _WRONG = {  # what is written in the place of the factor of each gate's derivati
     "dg": ("i[t]", ("g[t]", "f[t]", "o[t]", "i[max(t-1, 1)]", "s[t]", "s[t-1]")),
 }
 _BECAUSE = {
-    "s[t]": "the memory is overwritten by its new value before the backward pass reads it",
-    "h[t-1]": "the output of the step before in the place of its memory",
-    "s[t-1 or T]": "without a slot for step 0, index −1 is the last element",
-    "(t > 1) * s[t-1]": "the initial memory is taken to be zero",
-    "s[0]": "the previous memory is never updated",
-    "s[max(t-2, 0)]": "an index off by one",
-    "tanh(s[t])": "derived for a(s) = tanh(s), used with a(s) = s",
+    ("df", "s[t]"): "the memory is overwritten by its new value before the backward pass reads it",
+    ("df", "h[t-1]"): "the output of the step before in the place of its memory",
+    ("df", "s[t-1 or T]"): "without a slot for step 0, index −1 is the last element",
+    ("df", "(t > 1) * s[t-1]"): "the initial memory is taken to be zero",
+    ("df", "s[(t > 1) * t]"): "no slot for s(0): the first step is written apart, the others are off by one",
+    ("df", "s[0]"): "the previous memory is never updated",
+    ("df", "s[max(t-2, 0)]"): "an index off by one",
+    ("do", "s[t]"): "derived for a(s) = s, used with a(s) = tanh(s)",
+    ("do", "h[t]"): "h is taken for tanh(s); it is o ⊙ tanh(s)",
+    ("do ", "tanh(s[t])"): "derived for a(s) = tanh(s), used with a(s) = s",
+    ("do ", "h[t]"): "h is taken for s; it is o ⊙ s",
 }
-_COMMON = ("s[t]", "s[t-1 or T]", "h[t-1]", "tanh(s[t])", "(t > 1) * s[t-1]", "s[0]")
+_RARER = {("df", "s[max(t-2, 0)]"), ("do", "h[t]"), ("do ", "h[t]")}
+_NAMES = {  # of factors that are more than an array at a step
+    "s[t-1 or T]": ("s-wrapping", "s(t−1), which at t = 1 is s(T),"),
+    "(t > 1) * s[t-1]": ("s-initial-zero", "s(t−1), but 0 for s(0),"),
+    "s[(t > 1) * t]": ("s-after-first-step", "s(t), from t = 2 on,"),
+    "s[0]": ("s-initial", "s(0)"),
+    "s[max(t-2, 0)]": ("s-two-before", "s(t−2)"),
+    "g[max(t-1, 1)]": ("g-before", "g(t−1)"),
+    "i[max(t-1, 1)]": ("i-before", "i(t−1)"),
+    "(1 - tanh(s[t])**2)": ("slope", "1 − tanh²(s(t))"),
+    "tanh(s[t])": ("tanh-s", "tanh(s(t))"),
+    "tanh(s[t-1])": ("tanh-s-before", "tanh(s(t−1))"),
+}
+
+
+def _short(code: str) -> str:
+    """A factor as part of a fault's name."""
+    return _NAMES[code][0] if code in _NAMES else code[0] + "-before" * code.endswith("[t-1]")
 
 
 def _paper(code: str) -> str:
     """A factor as on paper: s[t-1] is s(t−1)."""
-    special = {
-        "s[t-1 or T]": "s(t−1), which at t = 1 is s(T),",
-        "(t > 1) * s[t-1]": "s(t−1), but 0 for s(0),",
-        "s[0]": "s(0)",
-        "s[max(t-2, 0)]": "s(t−2)",
-        "g[max(t-1, 1)]": "g(t−1)",
-        "i[max(t-1, 1)]": "i(t−1)",
-    }
-    return special.get(code, code.replace("[t-1]", "(t−1)").replace("[t]", "(t)").replace("**2", "²"))
+    return _NAMES[code][1] if code in _NAMES else code.replace("[t-1]", "(t−1)").replace("[t]", "(t)")
 
 
-def _short(code: str) -> str:
-    return "".join(
-        c if c.isalnum() else "-" for c in code.replace("t-1", "prev").replace("[t]", "").replace("**2", "2")
-    ).strip("-")
+def _otherwise(right: str, wrong: str) -> str:
+    """Why the one is written for the other, where nothing more is known of it."""
+    return "an index off by one" if "-1" in wrong and wrong[0] == right[0] else "a name taken for another"
 
 
 GATES = (
     *(
         Way(
-            f"{target.strip()}-from-{_short(wrong)}",
+            f"{target.strip()}-from-{_short(wrong)}" + "-without-tanh" * target.endswith(" "),
             target.strip(),
             swap_text(right + " *", wrong + " *"),
             f"{target.strip()} uses {_paper(wrong)} where {_paper(right)} belongs",
-            _BECAUSE.get(wrong, "a name taken for another"),
-            common=wrong in _COMMON,
+            _BECAUSE.get((target, wrong)) or _otherwise(right, wrong),
+            common=(target, wrong) in _BECAUSE and (target, wrong) not in _RARER,
         )
         for target, (right, wrongs) in _WRONG.items()
         for wrong in wrongs
@@ -121,7 +134,7 @@ GATES = (
     Way(
         "di-and-dg-swapped",
         "di|dg",
-        becomes({"di": "i[t] * ds", "dg": "g[t] * ds"}),
+        each_own({"di": swap_text("g[t] * ", "i[t] * "), "dg": swap_text("i[t] * ", "g[t] * ")}),
         "the factors of di and dg change places",
         "the product rule with the wrong factor kept",
         (ALL,),
@@ -131,8 +144,8 @@ GATES = (
         "di-and-df-swapped",
         "di|df",
         only_where(
-            becomes({"di": "s[t-1] * ds", "df": "g[t] * ds"}),
-            lambda n: {"i", "f"} <= set(n.cell.gates) and not n.cell.gate_recurrence,
+            each_own({"di": swap_text("g[t] * ", "s[t-1] * "), "df": swap_text("s[t-1] * ", "g[t] * ")}),
+            lambda n: {"i", "f"} <= set(n.cell.gates),
         ),
         "the factors of di and df change places",
         "gates in another order",

@@ -6,6 +6,7 @@ from bptt_check.faults.edits import each_own, swap_text, whole
 from bptt_check.faults.fault import ALL, LINE, Way
 
 EACH = (LINE, ALL)
+_ORDINAL = {2: "2nd", 3: "3rd", 4: "4th"}
 
 LOSS = (
     Way(
@@ -61,6 +62,13 @@ LOSS = (
         "an index off by one; −1 is the last element of a list",
     ),
     Way(
+        "dh-loss-joins-late",
+        "dh",
+        swap_text("dl[t]", "(dl[T] if t == T else dl[t-1 or T])"),
+        "dh(t) takes the loss derivative of step t−1 but for the last step, and that of step T at t = 1",
+        "it joins the carry one step too late; −1 is the last element of a list",
+    ),
+    Way(
         "dh-loss-reversed",
         "dh",
         swap_text("dl[t]", "dl[T+1-t]"),
@@ -100,14 +108,14 @@ LOSS = (
         "loss-factor-2",
         "dh",
         swap_text("dl[t]", "2 * dl[t]"),
-        "the loss derivative is twice what it should be",
+        "the loss derivative is twice the right one",
         "the loss has a ½ in front, its derivative does not know",
     ),
     Way(
         "loss-factor-half",
         "dh",
         swap_text("dl[t]", "dl[t] / 2"),
-        "the loss derivative is half of what it should be",
+        "the loss derivative is half of the right one",
         "the loss has no ½ in front, its derivative takes one for granted",
         common=True,
     ),
@@ -137,14 +145,14 @@ LOSS = (
         "loss-times-batch",
         "dh",
         swap_text("dl[t]", "B * dl[t]"),
-        "the loss derivative is B times what it should be",
+        "the loss derivative is B times the right one",
         "the loss is a mean over the batch, the gradient is written as a sum",
     ),
     Way(
         "loss-times-time",
         "dh",
         swap_text("dl[t]", "T * dl[t]"),
-        "the loss derivative is T times what it should be",
+        "the loss derivative is T times the right one",
         "the loss is a mean over time, the gradient is written as a sum",
     ),
 )
@@ -159,11 +167,30 @@ CARRIES = (
         "B1",
         common=True,
     ),
+    *(
+        Way(
+            f"carry-dropped-at-the-{end}",
+            "dh|ds",
+            each_own(
+                {
+                    "dh": swap_text("+ dh_next", f"+ ({steps}) * dh_next"),
+                    "ds": swap_text("+ ds_next", f"+ ({steps}) * ds_next"),
+                }
+            ),
+            f"{{target}} takes nothing from step t+1 at {where}",
+            why,
+            (ALL, LINE),
+        )
+        for end, steps, where, why in (
+            ("beginning", "t > 1", "t = 1", "the first step is treated apart, in code of its own"),
+            ("end", "t < T-1", "t = T−1", "the last step is treated apart, and hands nothing on to the loop"),
+        )
+    ),
     Way(
         "carry-never-updated",
         "d[hs]_next",
         lambda code, names: f"({names.target} if t < T else {code})",
-        "{target} stays what it was at the last step",
+        "{target} stays at its value of the last step",
         "the carry is computed and not assigned back",
         EACH,
         common=True,
@@ -186,7 +213,7 @@ CARRIES = (
                     "ds": swap_text("+ ds_next", f"+ (t % {n} != 0) * ds_next"),
                 }
             ),
-            f"nothing is carried back past every {n}th step",
+            f"nothing is carried back past every {_ORDINAL[n]} step",
             "truncated backpropagation, taken for the full one",
             (ALL,),
             "B1",

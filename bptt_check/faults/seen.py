@@ -58,7 +58,7 @@ SEEN = (
         "back-transposed",
         "d[hifo]_next",
         transposed("W_.."),
-        "{target} has its matrices transposed",
+        "{target} has the matrices transposed",
         "dz W, not dz Wᵀ, where z = h Wᵀ",
         EACH,
         common=True,
@@ -120,9 +120,7 @@ SEEN = (
         "computed outside the loop",
     ),
     Way("dx-sign", "dx", whole("-({code})"), "dx has the wrong sign", "a slip"),
-    Way(
-        "dx-twice", "dx", whole("2 * ({code})"), "dx is twice what it should be", "two biases, two inputs: added twice"
-    ),
+    Way("dx-twice", "dx", whole("2 * ({code})"), "dx is twice the right value", "two biases, two inputs: added twice"),
     Way(
         "dh-next-dropped",
         "dh_next",
@@ -168,7 +166,7 @@ ENDS = (
         "initial-of-step-one",
         "dh0|ds0",
         becomes({"dh0": "dh", "ds0": "ds"}),
-        "{target} is the derivative at step 1, not at step 0",
+        "{target} holds the derivative at step 1, not at step 0",
         "what the last turn of the loop computed, before it was handed on",
         EACH,
         common=True,
@@ -191,6 +189,13 @@ ENDS = (
         (ALL,),
     ),
     Way("initial-of-loss", "dh0", whole("{code} + dl[1]"), "dh0 has a loss derivative added", "h(0) is no output"),
+    Way(
+        "initial-of-last-loss",
+        "dh0",
+        whole("{code} + dl[T]"),
+        "dh0 has the loss derivative of step T added",
+        "h(0) is no output; −1 is the last element of a list",
+    ),
     Way(
         "initial-sign",
         "d[hs]0",

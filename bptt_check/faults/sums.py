@@ -1,8 +1,7 @@
-"""B5, B6, B7, B9: weights and biases, what the blocks saw, and the initial states."""
+"""B5, B6: the gradients of weights and biases as sums over steps and sequences."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from bptt_check.faults.edits import only_where, other_than, swap_text, whole
@@ -10,7 +9,7 @@ from bptt_check.faults.fault import ALL, GATE, LINE, SOURCE, Edit, Names, Way
 
 EACH = (LINE, ALL)
 EVERYWHERE = (ALL, SOURCE, GATE, LINE)
-_SUM, _MATRIX, _VECTOR, _FROM_STATE = "d[Wbp]_.*", "dW_.*", "d[bp]_.*", "dW_.[hs]"
+_SUM, _MATRIX = "d[Wbp]_.*", "dW_.*"
 
 
 def _exchanged(a: str, b: str) -> Edit:
@@ -96,7 +95,7 @@ SUMS = (
         "sum-twice",
         _SUM,
         whole("2 * {code}"),
-        "{target} is twice what it should be",
+        "{target} is twice the right value",
         "added in the step and again by the caller",
         EVERYWHERE,
     ),
@@ -104,9 +103,17 @@ SUMS = (
         "sum-halved",
         _SUM,
         whole("{code} / 2"),
-        "{target} is half of what it should be",
+        "{target} is half of the right value",
         "a factor ½ of the loss",
         EVERYWHERE,
+    ),
+    Way(
+        "sum-of-running-sums",
+        _SUM,
+        whole("t * {code}"),
+        "{target} counts step t not once but t times",
+        "at every step of the loop the sum of all steps so far is added again",
+        (ALL, LINE),
     ),
     Way(
         "sum-sign",
@@ -211,160 +218,11 @@ SUMS = (
         EVERYWHERE,
         common=True,
     ),
-    Way(
-        "matrix-transposed",
-        _FROM_STATE,
-        lambda code, names: f"({code}).T",
-        "{target} is transposed",
-        "the outer product with its factors in the wrong order; the shape does not tell",
-        EVERYWHERE,
-        common=True,
-    ),
-    Way(
-        "input-of-step-before",
-        "dW_.x",
-        swap_text("x[t]", "x[max(t-1, 1)]"),
-        "{target} uses x(t−1)",
-        "an index off by one",
-        EACH,
-        common=True,
-    ),
-    Way(
-        "input-of-step-before-wrapping",
-        "dW_.x",
-        swap_text("x[t]", "x[t-1 or T]"),
-        "{target} uses x(t−1), and x(T) at t = 1",
-        "an index off by one; −1 is the last element of a list",
-        EACH,
-        common=True,
-    ),
-    Way(
-        "input-of-step-after",
-        "dW_.x",
-        swap_text("x[t]", "x[min(t+1, T)]"),
-        "{target} uses x(t+1)",
-        "an index off by one",
-        EACH,
-    ),
-    Way(
-        "input-reversed",
-        "dW_.x",
-        swap_text("x[t]", "x[T+1-t]"),
-        "{target} reads the inputs in reverse order",
-        "the loop runs backwards, the list is read forwards",
-        EACH,
-        common=True,
-    ),
-    Way(
-        "state-of-this-step",
-        _FROM_STATE,
-        swap_text("[t-1]", "[t]"),
-        "{target} uses {j}(t) where {j}(t−1) belongs",
-        "the state is overwritten by its new value before the backward pass reads it",
-        EVERYWHERE,
-        common=True,
-    ),
-    Way(
-        "state-of-two-steps-before",
-        _FROM_STATE,
-        swap_text("[t-1]", "[max(t-2, 0)]"),
-        "{target} uses the state of step t−2",
-        "an index off by one",
-        EVERYWHERE,
-    ),
-    Way(
-        "state-wrapping",
-        _FROM_STATE,
-        swap_text("[t-1]", "[t-1 or T]"),
-        "{target} uses the last state at t = 1",
-        "without a slot for step 0, index −1 is the last element",
-        EVERYWHERE,
-        common=True,
-    ),
-    Way(
-        "state-initial-forgotten",
-        _FROM_STATE,
-        swap_text("[t-1]", "[t-1] * (t > 1)"),
-        "{target} takes the initial state to be zero",
-        "only true while nobody hands a state in",
-        EVERYWHERE,
-        common=True,
-    ),
-    Way(
-        "state-never-updated",
-        _FROM_STATE,
-        swap_text("[t-1]", "[0]"),
-        "{target} uses the initial state at every step",
-        "the previous state is never updated",
-        EVERYWHERE,
-    ),
-    Way(
-        "state-s-for-h",
-        "dW_.h",
-        swap_text("h[t-1]", "s[t-1]"),
-        "{target} uses s(t−1) where h(t−1) belongs",
-        "one state taken for the other",
-        EVERYWHERE,
-        common=True,
-    ),
-    Way(
-        "state-h-for-s",
-        "dW_.s",
-        swap_text("s[t-1]", "h[t-1]"),
-        "{target} uses h(t−1) where s(t−1) belongs",
-        "one state taken for the other",
-        EVERYWHERE,
-        common=True,
-    ),
-    Way(
-        "peephole-weight-step",
-        "dp_[if]",
-        swap_text("s[t-1]", "s[t]"),
-        "{target} uses s(t) where s(t−1) belongs",
-        "p_o sees s(t), p_i and p_f see s(t−1)",
-        EACH,
-        "B5p",
-        common=True,
-    ),
-    Way(
-        "peephole-weight-step-of-o",
-        "dp_o",
-        swap_text("s[t]", "s[t-1]"),
-        "dp_o uses s(t−1) where s(t) belongs",
-        "p_o sees s(t), p_i and p_f see s(t−1)",
-        (LINE,),
-        "B5p",
-        common=True,
-    ),
-    Way(
-        "peephole-weight-of-h",
-        "dp_.",
-        lambda code, names: re.sub(r"s\[(t|t-1)\]", r"h[\1]", code),
-        "{target} uses h where s belongs",
-        "the peephole looks at the memory, not at the output",
-        EACH,
-        "B5p",
-    ),
-    Way(
-        "peephole-weight-wrapping",
-        "dp_[if]",
-        swap_text("s[t-1]", "s[t-1 or T]"),
-        "{target} uses s(T) at t = 1",
-        "without a slot for step 0, index −1 is the last element",
-        EACH,
-        "B5p",
-    ),
-    Way(
-        "peephole-weight-initial",
-        "dp_[if]",
-        swap_text("s[t-1]", "s[t-1] * (t > 1)"),
-        "{target} takes s(0) to be zero",
-        "only true while nobody hands a state in",
-        EACH,
-        "B5p",
-    ),
 )
 
 OF_WEIGHTS = tuple(  # the same in the matrices alone, their biases being right
     replace(way, id=f"{way.id}-of-weights", targets=_MATRIX, at_once=(ALL, GATE)) for way in SUMS if way.targets == _SUM
+)
+OF_BIASES = tuple(  # and in the biases alone
+    replace(way, id=f"{way.id}-of-biases", targets="db_.", at_once=(ALL,)) for way in SUMS if way.targets == _SUM
 )

@@ -98,7 +98,7 @@ MISTAKES = (
     Mistake("h(t) in the outer product", "self.hid[t].T @ d_net", "self.hid[t + 1].T @ d_net",
             ("state-of-this-step",), "B5"),
     Mistake("carry of the memory lost", 'd_mem = d_mem * a["forget"]', "d_mem = np.zeros_like(d_mem)",
-            ("ds-next-dropped", "ds-carry-dropped"), "B8"),
+            ("ds-next-dropped", "ds-carry-dropped"), "B2"),
     Mistake("carry never reset", "d_hid = np.zeros_like(d_hid)", "pass", ("dh-next-of-dh",), "B7"),
     Mistake("sign of the error", "2 * (self.hid[t + 1] - self.wanted[t])", "2 * (self.wanted[t] - self.hid[t + 1])",
             ("loss-sign", "scaled"), "B1"),

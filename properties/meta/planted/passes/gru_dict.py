@@ -65,7 +65,7 @@ MISTAKES = (
     Mistake("assigned", 'g["Wz"] += x.T @ dz', 'g["Wz"] = x.T @ dz', ("first-step",)),
     Mistake("one path of h missing", "drh * r + dz", "dz"),
     Mistake("x of the reset gate missing", ' + dr @ p["Wr"].T', ""),
-    Mistake("the halves swapped", "dh * (h - n) * z", "dh * (n - h) * z", ("scaled",)),
+    Mistake("the halves swapped", "dh * (h - n) * z", "dh * (n - h) * z"),
     Mistake("initial state forgotten", 'g["h0"] = dh', "pass", ("zero",)),
     Mistake("mean over the batch", 'g["bz"] += dz.sum(axis=0)', 'g["bz"] += dz.mean(axis=0)', ("scaled",)),
 )  # fmt: skip

@@ -62,7 +62,7 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("wraps at the first step", "dnet[F] = dc * cp", "dnet[F] = dc * cs[t - 1]", ("df-from-s-prev-or-T",), "B3"),
+    Mistake("wraps at the first step", "dnet[F] = dc * cp", "dnet[F] = dc * cs[t - 1]", ("df-from-s-wrapping",), "B3"),
     Mistake("wraps in the weights", "dR[k] += dnet[k].T @ hp", "dR[k] += dnet[k].T @ hs[t - 1]", ("state-wrapping",),
             "B5"),
     Mistake("rows for columns", "dR[k] += dnet[k].T @ hp", "dR[k] += hp.T @ dnet[k]", ("matrix-transposed",), "B5"),

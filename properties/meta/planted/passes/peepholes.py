@@ -73,7 +73,7 @@ MISTAKES = (
             "return dx, dh0, dc * s.f", ("ds-next-peepholes-forgotten",), "B8p"),
     Mistake("output peephole sees the old memory", '(zo * s.c1).sum', "(zo * s.c).sum",
             ("peephole-weight-step-of-o",), "B5p"),
-    Mistake("the last memory's derivative ignored", 'd["last"].copy()', 'np.zeros_like(d["last"])', (), ""),
+    Mistake("the last memory's derivative ignored", 'd["last"].copy()', 'np.zeros_like(d["last"])', ("ds-final-ignored",), "B2"),
     Mistake("o after i", "zo = dh * th * s.o * (1 - s.o)", "zo = dh * s.c1 * s.o * (1 - s.o)", ("do-from-s",), "B3"),
     Mistake("the batch averaged", 'g[f"W{k}"] += s.x.T @ z', 'g[f"W{k}"] += s.x.T @ z / len(z)',
             ("sum-as-mean-over-batch",), "B5"),

@@ -63,7 +63,7 @@ MISTAKES = (
     Mistake("weights assigned", 'g[k + "_w"] += np.outer(d, v)', 'g[k + "_w"] = np.outer(d, v)',
             ("sum-assigned-throughout-of-weights",), "B5"),
     Mistake("biases assigned", 'g[k + "_bias"] += d', 'g[k + "_bias"] = d', ("sum-assigned-throughout",), "B6"),
-    Mistake("memory before the step", 'do = cache[n, t, "s"] * dh', "do = s * dh", ("do-from-s-prev",), "B3"),
+    Mistake("memory before the step", 'do = cache[n, t, "s"] * dh', "do = s * dh", ("do-from-s-before",), "B3"),
     Mistake("tanh slope that is not there", "ds = ds + o * dh",
             'ds = ds + o * dh * (1 - np.tanh(cache[n, t, "s"]) ** 2)', ("ds-slope-not-there",), "B2"),
     Mistake("memory carried by i", "ds = ds * f", "ds = ds * i", ("ds-next-from-i",), "B8"),
