@@ -1,4 +1,4 @@
-"""The fused LSTM against the readable equations: the same numbers, the same laws, results that stay the caller's own."""
+"""The fused LSTM against the readable equations: same numbers, the same laws, results that stay the caller's own."""
 
 from __future__ import annotations
 

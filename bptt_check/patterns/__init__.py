@@ -8,7 +8,7 @@ from bptt_check.patterns.ranking import KINDS as KINDS
 from bptt_check.patterns.ranking import REGIONS as REGIONS
 from bptt_check.patterns.ranking import Pattern as Pattern
 from bptt_check.patterns.ranking import patterns as patterns
+from bptt_check.patterns.regions import steps_in_words as steps_in_words
 from bptt_check.patterns.where import Place as Place
 from bptt_check.patterns.where import Where as Where
-from bptt_check.patterns.where import steps_in_words as steps_in_words
 from bptt_check.patterns.where import where as where
