@@ -3,27 +3,35 @@
 The lines of the right backward pass are run with one of them changed, for every fault of the cell. Where the outcome
 equals what the user returned, to rounding, this is that mistake, or one that the case cannot tell from it: all that
 give the same are named together. What the user returned for an intermediate is handed to the lines after it, so that
-each line is judged by what it was given; then two mistakes in two lines are two independent matches.
+each line is judged by what it was given; then two mistakes in two lines are two independent matches. Two that hide each
+other are looked for in pairs.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bptt_check.faults import Fault
-from bptt_check.program import Program
+from bptt_check.program import STEP, Program
 
 Array = np.ndarray[Any, Any]
-ULPS = 2.0**16  # of a target's largest entry: what two ways to compute the same may differ by
-MOST = 3  # faults at once
-NEAREST = 3  # candidates named where nothing matches
-NEAR = 0.5  # share of the disagreement that a candidate must explain to be worth naming
-SECONDS = 5.0  # of the processor, after which the rest of the catalogue is left out
+Outcome = tuple[Fault, frozenset[str], dict[str, float]]  # a fault, what it leaves wrong, and how far each target is off
+ULPS = 2.0**16  # of a target's largest entry at a step: what two ways to compute the same may differ by,
+SINGLE_ULPS = 2.0**9  # and in float32, where as many ulps would let mistakes pass for one another
+ALIKE = 2.0**6  # times the residual of the best, within which another mistake gives the same
+STEP_FLOOR = 1e-6  # of a target's largest entry: steps below it are judged by it
+MOST = 8  # faults at once
+LATE = 3  # last steps, which are run first where a sequence is longer than SHORT
+SHORT = 8
+PAIRED = 12  # mistakes that explain most by themselves, each tried with every other
+NEAREST = 2  # candidates named where nothing matches
+NEAR = 0.2  # share of the disagreement that such a candidate may leave unexplained
+SECONDS = 3.0  # of the processor, after which the rest of the catalogue is left out
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Match:
     """One fault, and those that cannot be told from it here.
 
     ``explains`` are the targets that are right once it is made; ``residual`` is the largest difference in them,
-    relative to the largest entry of each. ``exact``: nothing is left unexplained by this fault and those before it.
+    relative to the largest entry of each. ``exact``: nothing is left unexplained by this fault and the others found.
     """
 
     faults: tuple[Fault, ...]
@@ -42,7 +50,10 @@ class Match:
 
 @dataclass(frozen=True)
 class Matched:
-    """What the catalogue says. ``right``: the gradient is that of the equations as they are. ``left``: unexplained."""
+    """What the catalogue says. ``right``: the gradient is that of the equations as they are. ``left``: unexplained.
+
+    ``tried`` runs were made of the lines; where not ``complete``, time was up before all faults had been tried.
+    """
 
     right: bool
     matches: tuple[Match, ...] = ()
@@ -67,84 +78,164 @@ class Matching:
         self.observed = {
             k: a for k, a in observed.items() if k in program.right and np.shape(program.right[k]) == a.shape
         }
-        self.tolerance = ULPS * eps
-        self.scale = {
-            k: max(_largest(a), _largest(program.right[k])) or _largest(program.right["dh"]) or 1.0
-            for k, a in self.observed.items()
-        }
+        self.tolerance = max(min(ULPS * eps, SINGLE_ULPS * np.finfo(np.float32).eps), SINGLE_ULPS * eps)
+        self.steps = {line.target for line in program.lines if line.kind == STEP}
+        self.scale = {k: self._scale(k, a) for k, a in self.observed.items()}
         self.known = {k: np.isfinite(a) for k, a in self.observed.items()}
+        self.tried, self.until = 0, np.inf
+
+    def _scale(self, target: str, a: Array) -> Array:
+        """What the target is judged by: its largest entry, at each step where it has some."""
+        right = self.program.right[target]
+        whole = max(_largest(a), _largest(right)) or _largest(self.program.right["dh"]) or 1.0
+        if target not in self.steps:
+            return np.array(whole)
+        each = [max(_largest(a[t]), _largest(right[t]), STEP_FLOOR * whole) for t in range(len(a))]
+        return np.reshape(each, (-1, *[1] * (a.ndim - 1)))
 
     def residuals(self, values: Mapping[str, Array]) -> dict[str, float]:
-        """How far the user's targets are from ``values``, each relative to its largest entry."""
-        found = {}
-        for k, a in self.observed.items():
-            value = values[k]
-            if value.shape != a.shape:
-                found[k] = np.inf
-                continue
-            off = np.abs(value - a)[self.known[k]]
-            found[k] = float(off.max(initial=0.0) / self.scale[k]) if np.isfinite(off).all() else np.inf
-        return found
+        """How far the user's targets are from ``values``, each relative to its largest entry (at that step)."""
+        return {k: self._residual(k, values[k], ...) for k in self.observed}
+
+    def _residual(self, target: str, value: Array, at: Any) -> float:
+        a, known = self.observed[target][at], self.known[target][at]
+        if value.shape != a.shape:
+            return np.inf
+        off = (np.abs(value - a) / self.scale[target][at if self.scale[target].ndim else ...])[known]
+        largest = float(off.max(initial=0.0))
+        return largest if np.isfinite(largest) else np.inf
 
     def wrong(self, residuals: Mapping[str, float]) -> frozenset[str]:
         """The targets that are further off than rounding explains."""
-        return frozenset(k for k, r in residuals.items() if r > self.tolerance)
+        return frozenset(k for k, r in residuals.items() if not r <= self.tolerance)
 
     def against(self, faults: Iterable[Fault], *, seconds: float = SECONDS) -> Matched:
         """Look for the fault, or the few faults, that give what the user returned."""
-        faults, until = tuple(faults), time.process_time() + seconds
+        faults, self.tried = tuple(faults), 0
+        self.until = time.process_time() + seconds
         start = self.residuals(self.program.right)
         left = self.wrong(start)
         if not left:
             return Matched(right=True)
         matches: list[Match] = []
         made: dict[str, str] = {}
-        nearest: list[tuple[Fault, float]] = []
-        tried, complete = 0, True
+        near: dict[Fault, float] = {}
         while left and len(matches) < MOST:
-            outcomes: list[tuple[Fault, frozenset[str], dict[str, float]]] = []
-            for fault in faults:
-                if any(target in made for target, _ in fault.changes):
-                    continue
-                if time.process_time() > until:
-                    complete = False
-                    break
-                residuals = self._of(fault, made)
-                tried += 1
-                if residuals is None:
-                    continue
-                now = self.wrong(residuals)
+            outcomes = []
+            for fault, now, residuals in self._outcomes(faults, made, left):
                 if now < left:
                     outcomes.append((fault, now, residuals))
                 elif not matches:
-                    nearest.append((fault, _together(residuals) / _together(start)))
+                    near[fault] = _together(residuals) / _together({k: start[k] for k in residuals})
             if not outcomes:
                 break
-            fewest = min((now for _, now, _ in outcomes), key=len)
-            alike = [(fault, residuals) for fault, now, residuals in outcomes if now == fewest]
-            explains = tuple(k for k in self.observed if k in left - fewest)
-            residual = min(max(residuals[k] for k in explains) for _, residuals in alike)
-            matches.append(Match(tuple(f for f, _ in alike), explains, residual, exact=False))
-            made |= dict(alike[0][0].changes)
-            left = fewest
+            match, left = self._best(outcomes, left)
+            matches.append(match)
+            made |= dict(match.faults[0].changes)
+        complete = not self._time_is_up()
+        if left and complete and not matches:
+            pair = self._pair(faults, sorted(near, key=lambda fault: near[fault])[:PAIRED])
+            complete = not self._time_is_up()
+            if pair:
+                matches, left = pair, frozenset()
         if matches and not left:
             matches = [Match(m.faults, m.explains, m.residual, exact=True) for m in matches]
-        near = sorted(((f, share) for f, share in nearest if share < NEAR), key=lambda one: one[1])
         unexplained = tuple(k for k in self.observed if k in left)
-        return Matched(
-            False, tuple(matches), tuple(near[:NEAREST]) if not matches else (), unexplained, tried, complete
-        )
+        nearest = () if matches else self._nearest(near, start)
+        return Matched(False, tuple(matches), nearest, unexplained, self.tried, complete)
 
-    def _of(self, fault: Fault, made: Mapping[str, str]) -> dict[str, float] | None:
+    def _outcomes(self, faults: Iterable[Fault], made: Mapping[str, str], left: frozenset[str]) -> Iterator[Outcome]:
+        """Each fault made beside those of ``made``, until time is up.
+
+        In long sequences those that the last steps rule out are tried on these alone, and stand with what they show.
+        """
+        for fault in faults:
+            if any(target in made for target, _ in fault.changes):
+                continue
+            if self._time_is_up():
+                return
+            changes = {**made, **dict(fault.changes)}
+            if self.program.T > SHORT and any(target in self.steps for target, _ in fault.changes):
+                late = self._late(changes)
+                if late is None:
+                    continue
+                wrong = self.wrong(late)
+                if wrong - left or (wrong and wrong == left & late.keys()):
+                    yield fault, left | wrong, late
+                    continue
+            residuals = self._of(changes)
+            if residuals is not None:
+                yield fault, self.wrong(residuals), residuals
+
+    def _best(self, outcomes: list[Outcome], left: frozenset[str]) -> tuple[Match, frozenset[str]]:
+        """What leaves least, and all that cannot be told from it."""
+        fewest = min((now for _, now, _ in outcomes), key=len)
+        explains = tuple(k for k in self.observed if k in left - fewest)
+        alike = [(f, max(residuals[k] for k in explains)) for f, now, residuals in outcomes if now == fewest]
+        best = min(residual for _, residual in alike)
+        same = tuple(f for f, residual in alike if residual <= max(ALIKE * best, self.tolerance / ALIKE))
+        return Match(same, explains, best, exact=False), fewest
+
+    def _pair(self, faults: tuple[Fault, ...], likely: list[Fault]) -> list[Match] | None:
+        """Two faults of steps that together give what was returned: one of them likely by itself, with any other."""
+        found: dict[tuple[Fault, Fault], float] = {}
+        for first in likely:
+            for second in faults:
+                if {target for target, _ in first.changes} & {target for target, _ in second.changes}:
+                    continue
+                if self._time_is_up():
+                    break
+                changes = dict((*first.changes, *second.changes))
+                late = self._late(changes) if self.program.T > LATE else {}
+                if late is None or self.wrong(late):
+                    continue
+                residuals = self._of(changes)
+                if residuals is not None and not self.wrong(residuals):
+                    found[first, second] = max(residuals.values())
+        if not found:
+            return None
+        best = min(found.values())
+        alike = [pair for pair, residual in found.items() if residual <= max(ALIKE * best, self.tolerance / ALIKE)]
+        one, two = min(alike, key=lambda pair: sum(not fault.common for fault in pair))
+        ones = dict.fromkeys([one, *(a for a, b in alike if b == two), *(b for a, b in alike if a == two)])
+        twos = dict.fromkeys([two, *(b for a, b in alike if a == one), *(a for a, b in alike if b == one)])
+        explains = tuple(self.wrong(self.residuals(self.program.right)))
+        ordered = tuple(k for k in self.observed if k in explains)
+        return [Match(tuple(each), ordered, found[one, two], exact=True) for each in (ones, twos)]
+
+    def _nearest(self, near: Mapping[Fault, float], start: Mapping[str, float]) -> tuple[tuple[Fault, float], ...]:
+        """The faults that leave least of the disagreement, where that is little."""
+        shares = []
+        for fault in sorted(near, key=lambda fault: near[fault])[: 2 * NEAREST]:
+            residuals = self._of(dict(fault.changes))
+            if residuals is not None and (share := _together(residuals) / _together(start)) < NEAR:
+                shares.append((fault, share))
+        return tuple(sorted(shares, key=lambda one: one[1])[:NEAREST])
+
+    def _late(self, changes: Mapping[str, str]) -> dict[str, float] | None:
+        """The residuals of the last steps alone, of targets that have steps."""
+        self.tried += 1
+        at, timed = slice(self.program.T - LATE, None), [k for k in self.observed if k in self.steps]
+        if not timed:
+            return {}
         try:
             with np.errstate(all="ignore"):
-                return self.residuals(self.program.run({**made, **dict(fault.changes)}))
-        except (
-            ValueError,
-            TypeError,
-            IndexError,
-        ):  # shapes that do not fit: nobody's program runs with this mistake here
+                values = self.program.late(changes, LATE)
+        except (ValueError, TypeError, IndexError):
             return None
+        return {k: self._residual(k, values[k], at) for k in timed}
+
+    def _of(self, changes: Mapping[str, str]) -> dict[str, float] | None:
+        """All residuals with lines changed; ``None`` where shapes do not fit: nobody's program runs like that here."""
+        self.tried += 1
+        try:
+            with np.errstate(all="ignore"):
+                return self.residuals(self.program.run(changes))
+        except (ValueError, TypeError, IndexError):
+            return None
+
+    def _time_is_up(self) -> bool:
+        return time.process_time() > self.until
 
 
 def _largest(array: Array) -> float:
@@ -153,4 +244,4 @@ def _largest(array: Array) -> float:
 
 
 def _together(residuals: Mapping[str, float]) -> float:
-    return float(np.sqrt(sum(min(r, 1e6) ** 2 for r in residuals.values())))
+    return float(np.sqrt(sum(min(r, 1e6) ** 2 for r in residuals.values()))) or 1e-300

@@ -143,6 +143,10 @@ class Program:
         values, after = self._stepped(changes)
         return values | self._summed(changes, after)
 
+    def late(self, changes: Mapping[str, str], steps: int) -> dict[str, Array]:
+        """What the lines of a step give with some changed, for the last ``steps`` of T alone: all that they need."""
+        return self._stepped(changes, self.T - steps)[0]
+
     def contributions(self) -> dict[str, Array]:
         """What each step adds to each sum, (T, …) each, as the lines are."""
         assert self.right
@@ -150,7 +154,7 @@ class Program:
         sums = [line for line in self.lines if line.kind == SUM]
         return {x.target: np.array([eval(_compiled(x.code), env) for env in self._after]) for x in sums}
 
-    def _stepped(self, changes: Mapping[str, str]) -> tuple[dict[str, Array], list[dict[str, Any]]]:
+    def _stepped(self, changes: Mapping[str, str], down_to: int = 0) -> tuple[dict[str, Array], list[dict[str, Any]]]:
         lines = [
             (x.target, _compiled(changes.get(x.target, x.code)), self.held.get(x.target))
             for x in self.lines
@@ -158,7 +162,7 @@ class Program:
         ]
         env, after = dict(self.start), []
         found: dict[str, list[Array]] = {target: [] for target, _, _ in lines}
-        for t in range(self.T, 0, -1):
+        for t in range(self.T, down_to, -1):
             env["t"] = t
             if self.dl_ds is not None:
                 env["ds_next"] = env["ds_next"] + self.dl_ds[t - 1]

@@ -14,6 +14,7 @@ _FACTORS = (
     ("g[t]", "g(t)", "a name taken for another"),
     ("(1 - f[t])", "1 − f(t)", "the form of a GRU"),
     ("f[max(t-1, 1)]", "f(t−1)", "an index off by one"),
+    ("f[t-1 or T]", "f(t−1), and f(T) at t = 1,", "an index off by one; −1 is the last element of a list"),
     ("f[min(t+1, T)]", "f(t+1)", "an index off by one: f of the step that hands back, or of the one it is handed to"),
     ("s[t]", "s(t)", "the other factor of the product"),
 )
@@ -48,7 +49,7 @@ CAROUSEL = (
             common="t+1" in wrong,
         )
         for (wrong, said, why), _short in zip(
-            _FACTORS, ("i", "o", "g", "one-minus-f", "f-before", "f-after", "s"), strict=True
+            _FACTORS, ("i", "o", "g", "one-minus-f", "f-before", "f-before-wrapping", "f-after", "s"), strict=True
         )
     ),
     Way(

@@ -15,7 +15,7 @@ from bptt_check.faults.output import CARRIES, LOSS
 from bptt_check.faults.seen import ENDS, SEEN
 from bptt_check.faults.slopes import SLOPES
 from bptt_check.faults.sources import SOURCES
-from bptt_check.faults.sums import OF_WEIGHTS, SUMS
+from bptt_check.faults.sums import OF_BIASES, OF_WEIGHTS, SUMS
 from bptt_check.lstm.variants import VARIANTS, Variant
 from bptt_check.program import Line, lines_of
 
@@ -39,6 +39,7 @@ WAYS: tuple[Way, ...] = (
     *SUMS,
     *SOURCES,
     *OF_WEIGHTS,
+    *OF_BIASES,
     *SEEN,
     *CAROUSEL,
     *ENDS,

@@ -22,6 +22,7 @@ _WRONG = {  # what is written in the place of the factor of each gate's derivati
             "h[t-1]",
             "s[max(t-2, 0)]",
             "s[t-1 or T]",
+            "s[(t > 1) * t]",
             "s[0]",
             "(t > 1) * s[t-1]",
             "tanh(s[t-1])",
@@ -39,6 +40,7 @@ _BECAUSE = {
     ("df", "h[t-1]"): "the output of the step before in the place of its memory",
     ("df", "s[t-1 or T]"): "without a slot for step 0, index −1 is the last element",
     ("df", "(t > 1) * s[t-1]"): "the initial memory is taken to be zero",
+    ("df", "s[(t > 1) * t]"): "no slot for s(0): the first step is written apart, the others are off by one",
     ("df", "s[0]"): "the previous memory is never updated",
     ("df", "s[max(t-2, 0)]"): "an index off by one",
     ("do", "s[t]"): "derived for a(s) = s, used with a(s) = tanh(s)",
@@ -50,6 +52,7 @@ _RARER = {("df", "s[max(t-2, 0)]"), ("do", "h[t]"), ("do ", "h[t]")}
 _NAMES = {  # of factors that are more than an array at a step
     "s[t-1 or T]": ("s-wrapping", "s(t−1), which at t = 1 is s(T),"),
     "(t > 1) * s[t-1]": ("s-initial-zero", "s(t−1), but 0 for s(0),"),
+    "s[(t > 1) * t]": ("s-after-first-step", "s(t), from t = 2 on,"),
     "s[0]": ("s-initial", "s(0)"),
     "s[max(t-2, 0)]": ("s-two-before", "s(t−2)"),
     "g[max(t-1, 1)]": ("g-before", "g(t−1)"),

@@ -29,6 +29,14 @@ MEMORY = (
         common=True,
     ),
     Way(
+        "ds-final-ignored",
+        "ds",
+        swap_text("+ ds_next", "+ (t < T) * ds_next"),
+        "ds(T) takes nothing from the last memory, which is handed out too",
+        "the carry starts at zero whatever is asked for s(T)",
+        common=True,
+    ),
+    Way(
         "ds-output-slope-forgotten",
         "ds",
         swap_text("(1 - tanh(s[t])**2) * ", ""),

@@ -62,6 +62,13 @@ LOSS = (
         "an index off by one; −1 is the last element of a list",
     ),
     Way(
+        "dh-loss-joins-late",
+        "dh",
+        swap_text("dl[t]", "(dl[T] if t == T else dl[t-1 or T])"),
+        "dh(t) takes the loss derivative of step t−1 but for the last step, and that of step T at t = 1",
+        "it joins the carry one step too late; −1 is the last element of a list",
+    ),
+    Way(
         "dh-loss-reversed",
         "dh",
         swap_text("dl[t]", "dl[T+1-t]"),

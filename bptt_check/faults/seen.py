@@ -190,6 +190,13 @@ ENDS = (
     ),
     Way("initial-of-loss", "dh0", whole("{code} + dl[1]"), "dh0 has a loss derivative added", "h(0) is no output"),
     Way(
+        "initial-of-last-loss",
+        "dh0",
+        whole("{code} + dl[T]"),
+        "dh0 has the loss derivative of step T added",
+        "h(0) is no output; −1 is the last element of a list",
+    ),
+    Way(
         "initial-sign",
         "d[hs]0",
         only_where(whole("-{code}"), _handed_back),

@@ -223,3 +223,6 @@ SUMS = (
 OF_WEIGHTS = tuple(  # the same in the matrices alone, their biases being right
     replace(way, id=f"{way.id}-of-weights", targets=_MATRIX, at_once=(ALL, GATE)) for way in SUMS if way.targets == _SUM
 )
+OF_BIASES = tuple(  # and in the biases alone
+    replace(way, id=f"{way.id}-of-biases", targets="db_.", at_once=(ALL,)) for way in SUMS if way.targets == _SUM
+)

@@ -141,7 +141,7 @@ def steps_in_words(steps: Sequence[int], T: int) -> str:
     """Some of the steps 1 … T in words: ``"from t = 4 down"``, ``"at t = 1 only"``, ``"at all steps"``."""
     steps = sorted(steps)
     if len(steps) == T:
-        return "at all steps" if T > 1 else "at t = 1, the only step"
+        return "at all steps" if T > 1 else "at the only step"
     if len(steps) == 1:
         ends = {T: f"at the last step only (t = {T})", 1: "at t = 1 only"}
         return ends.get(steps[0], f"at t = {steps[0]} only")

@@ -41,7 +41,7 @@ class Place:
     @property
     def when(self) -> str:
         """The steps in words: ``"wrong from t = 4 down"``; nothing where they are not known."""
-        if self.steps is None or self.T is None:
+        if self.steps is None or self.T is None or self.T == 1:
             return ""
         said = steps_in_words(self.steps, self.T)
         return f"steps counted wrong: {said.removeprefix('at ')}" if self.summed else f"wrong {said}"

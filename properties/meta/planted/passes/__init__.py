@@ -1,0 +1,58 @@
+"""Backward passes as different people write them, each right as it stands, and the mistakes that are made in each.
+
+Nothing here knows of the equations, the lines or the names of the package. A file defines ``subject(rng)`` and the
+table ``MISTAKES``: what stands there, what somebody wrote in its place, and what may be said of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+HERE = Path(__file__).parent
+STYLES = tuple(sorted(path.stem for path in HERE.glob("*.py") if path.stem != "__init__"))
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One realistic mistake in a pass.
+
+    ``causes``: ids, or beginnings of ids, of which the first cause has to be one, alone or said to look the same;
+    empty where nothing can be known but the places. ``equation``: of the first cause. ``named``: a word that the
+    finding about the first wrong line, or the place of a block, must hold.
+    """
+
+    name: str
+    right: str
+    wrong: str
+    causes: tuple[str, ...] = ()
+    equation: str = ""
+    named: str = ""
+
+
+def loaded(style: str, mistake: Mistake | None = None) -> ModuleType:
+    """The module of that style, with the mistake made in it."""
+    source = (HERE / f"{style}.py").read_text(encoding="utf-8")
+    if mistake is not None:
+        head, table, tail = source.partition("MISTAKES = (")
+        if head.count(mistake.right) != 1:
+            raise ValueError(f"{style}: {mistake.right!r} stands there {head.count(mistake.right)} times, not once")
+        source = head.replace(mistake.right, mistake.wrong) + table + tail
+    module = ModuleType(f"planted.passes.{style}")
+    exec(compile(source, f"<{style}: {mistake.name if mistake else 'right'}>", "exec"), module.__dict__)
+    return module
+
+
+def all_mistakes() -> Iterator[tuple[str, Mistake]]:
+    """Every mistake of every style."""
+    for style in STYLES:
+        for mistake in loaded(style).MISTAKES:
+            yield style, mistake
+
+
+def subject_of(style: str, mistake: Mistake | None = None, rng: int = 0) -> Any:
+    """The pass as a subject, at a point drawn from a seed."""
+    return loaded(style, mistake).subject(rng)
