@@ -15,12 +15,13 @@ from bptt_check import directions, rounding
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Method, Richardson
 from bptt_check.differences.estimate import Estimate
-from bptt_check.differences.evaluate import along, partials
+from bptt_check.differences.evaluate import along
 from bptt_check.differences.ladder import laddered
 from bptt_check.differences.noise import settled_noise
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.reference import Reference
 from bptt_check.subject import Array, Point, Subject
+from bptt_check.sweeping import Sweeping, estimates
 
 NEIGHBOURS = (2.0**4, 2.0**14, 2.0**24)  # ulps apart, where the rounding of a reference is read
 NEARBY = 1e-4  # relative move to a point where a fault stays what it is and rounding does not
@@ -38,6 +39,10 @@ class Bill:
     def total(self) -> int:
         """In loss evaluations, a gradient counting as three."""
         return self.losses + 3 * self.gradients
+
+    def more_losses(self, losses: int) -> None:
+        """Count so many."""
+        self.losses += losses
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class Bench:
     bill: Bill = field(default_factory=Bill)
     broken: frozenset[str] = frozenset()
     plain: Bench | None = None
+    sweeping: Sweeping = field(default_factory=Sweeping)
 
     @property
     def eps(self) -> float:
@@ -115,19 +121,25 @@ class Bench:
 
     def estimate(self, name: str, entries: Array, method: Method | None = None) -> Estimate:
         """The reference derivative of some entries (flat indices) of a block, or the same by another method."""
-        return partials(
-            method or self.reference.method,
+        return self.estimates({name: entries}, method)[name]
+
+    def estimates(self, entries: Mapping[str, Array], method: Method | None = None) -> dict[str, Estimate]:
+        """The same for entries of several blocks at once."""
+        reference = self.reference
+        return estimates(
+            self.subject,
             self.loss,
-            self.reference.point,
-            name,
-            entries=entries,
-            noise=self.reference.noise,
-            stacked=self.subject.stacked,
+            reference.point,
+            method or reference.method,
+            entries,
+            noise=reference.noise,
+            sweeping=self.sweeping,
+            count=self.bill.more_losses,
         )
 
-    def compared(self, name: str, entries: Array) -> Comparison:
-        """The named entries (flat indices) against the reference, each on its own."""
-        estimate = self.estimate(name, entries)
+    def compared(self, name: str, entries: Array, estimate: Estimate | None = None) -> Comparison:
+        """The named entries (flat indices) against the reference, each on its own; ``estimate``, where had already."""
+        estimate = estimate or self.estimate(name, entries)
         exact = np.zeros(len(entries))
         return Comparison(
             name=name,

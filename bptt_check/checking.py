@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from bptt_check.protocol import Observations, observe
 from bptt_check.reference import choose
 from bptt_check.results import Block, Finding, Result, Verdict
 from bptt_check.subject import Array, Subject
+from bptt_check.sweeping import Sweeping
 from bptt_check.watch import undisturbed
 
 RESOLUTION = {"float64": 1e-6, "float32": 1e-2, "float16": 0.3}  # asked for by default, by precision of the subject
@@ -28,6 +29,7 @@ STACKED_ENTRIES = 4096  # all entries are compared up to this many where they ca
 DIFFERENCE_ENTRIES = 2048  # up to this many where only real differences work,
 SINGLE_ENTRIES = 24  # and up to this many one by one with a complex step; beyond, directions
 NEAR_A_KINK = 1e-3
+MEMORY = 2**16  # bytes below which no sweep can work
 
 
 def check(
@@ -39,6 +41,8 @@ def check(
     entries: str = "auto",
     method: str = "auto",
     repeats: int = 2,
+    memory: int | None = None,
+    progress: Callable[[float, float], None] | None = None,
 ) -> Result:
     """Compare the analytic gradient of ``subject`` with a numerical reference derivative.
 
@@ -53,6 +57,10 @@ def check(
     method: ``"auto"``, ``"complex"`` or ``"differences"``.
     repeats: how often loss and gradient are called at the point, at least twice. A fault that strikes one call in ten
         is seen with 99 % by 44 of them.
+    memory: bytes that comparing every entry may take beyond what the result holds; by default 8 times the subject's
+        arrays, and at least 32 MiB.
+    progress: called as progress(share, seconds_left) while every entry is compared and that takes over two seconds, at
+        most ten times a second.
 
     Returns
     -------
@@ -72,11 +80,13 @@ def check(
             f"entries={entries!r}, method={method!r}: entries takes 'auto', 'all' or 'directions'; "
             "method takes 'auto', 'complex' or 'differences'"
         )
+    if memory is not None and not (isinstance(memory, int) and memory >= MEMORY):
+        raise UsageError(f"memory={memory!r}: it is a number of bytes, at least {MEMORY}")
     if repeats < 2 or (resolution is not None and not resolution > 0):
         raise UsageError(f"repeats={repeats}, resolution={resolution}: repeats is at least 2, resolution above 0")
     started = time.perf_counter()
     optional = _known_names(subject, optional)
-    options = _Options(resolution, optional, entries, method, repeats)
+    options = _Options(resolution, optional, entries, method, repeats, Sweeping(memory, progress))
     try:
         with undisturbed():
             result = _checked(subject, options, np.random.default_rng(rng))
@@ -106,6 +116,7 @@ class _Options:
     entries: str
     method: str
     repeats: int
+    sweeping: Sweeping
 
 
 def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> Result:
@@ -118,10 +129,10 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> R
         return _nothing_compared(subject, seen)
     finite = {name: np.nan_to_num(a.astype(float), posinf=0, neginf=0) for name, a in gradient.items()}
     try:
-        bench = _bench(subject, seen, finite, eps, rng, options.method)
+        bench = _bench(subject, seen, finite, eps, rng, options)
         looked = _looked(bench, options, asked)
     except ReferenceUnsafe as unsafe:
-        bench = _bench(subject, seen, finite, eps, rng, "differences", why=str(unsafe))
+        bench = _bench(subject, seen, finite, eps, rng, replace(options, method="differences"), why=str(unsafe))
         looked = _looked(bench, options, asked)
     blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
     findings = [*seen.findings, *looked.findings]
@@ -195,18 +206,28 @@ def _bench(
     gradient: Mapping[str, Array],
     eps: float,
     rng: np.random.Generator,
-    method: str,
+    options: _Options,
     *,
     why: str = "",
 ) -> Bench:
-    reference = choose(subject, gradient, rng=rng, method=method)
+    reference = choose(subject, gradient, rng=rng, method=options.method)
     if why:
         reference = replace(reference, reason=f"no complex step: {why}; {reference.reason.partition('; ')[2]}")
     level = rounding.measure(
         subject.gradient, subject.blocks, gradient, eps=eps, rng=rng, of_the_form=subject.gradient_noise
     )
     broken = frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all())
-    bench = Bench(subject, subject.blocks, gradient, level, reference, abs(seen.loss), rng, broken=broken)
+    bench = Bench(
+        subject,
+        subject.blocks,
+        gradient,
+        level,
+        reference,
+        abs(seen.loss),
+        rng,
+        broken=broken,
+        sweeping=options.sweeping,
+    )
     bench.bill.losses += seen.evaluations + reference.evaluations
     bench.bill.gradients += seen.gradients + level.gradients
     return bench.extended()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bptt_check.errors import BpttCheckError, SubjectFailed, SubjectWarning
+from bptt_check.points import Copies as Copies
 from bptt_check.points import checked_gradient, checked_point
 from bptt_check.points import copied as copied
 from bptt_check.points import scalar as scalar
@@ -58,6 +59,7 @@ class Subject:
     tapped: tapped(point, tap) -> loss, every intermediate replaced by tap(name, t, value) as it is computed, where the
         form can do that; each line of the backward pass can then be looked at on its own.
     behind: the equations behind each block, for the name of a line.
+    copies: a fast evaluator of the same loss for perturbed copies, where the form has one.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Subject:
     gradient_noise: Point = field(default_factory=dict)
     tapped: Callable[[Point, Tap], Any] | None = None
     behind: Mapping[str, Behind] = field(default_factory=dict)
+    copies: Copies | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "point", checked_point(self.point))

@@ -9,6 +9,7 @@ import numpy as np
 
 from bptt_check.equations import behind_each
 from bptt_check.errors import SubjectError
+from bptt_check.forms.copies import CellCopies
 from bptt_check.lstm.backward import backward
 from bptt_check.lstm.forward import Trace, forward
 from bptt_check.lstm.losses import Loss, loss_named
@@ -128,4 +129,5 @@ def subject_of_variant(
         kink_distance=loss.kink_distance(run(point).over_time("h"), y),
         tapped=lambda p, tap: forward_at(p, tap)[0],
         behind=behind_each(cell, weights),
+        copies=CellCopies(cell, loss, y),
     )

@@ -1,10 +1,10 @@
 """Losses of many perturbed copies of one cell at once: a column a copy, and one matrix product a step for all of them.
 
 This is forward.py laid out for speed: features below each other, copies side by side, so that a gate of all copies is
-one contiguous slab. What a copy differs in is added where it acts: δ × what the column saw on one row of z for a weight,
-one entry at one step for everything else. Column 0 is not perturbed; a copy that begins to act at step t is taken from
-it there and shares what came before. Sequences of a batch do not see each other and are run one after the other, so that
-a copy with one entry of one sequence moved costs one sequence.
+one contiguous slab. What a copy differs in is added where it acts: for a weight δ × what its column saw, on one row of
+z at every step; for everything else one entry at one step. Column 0 is not perturbed; a copy that begins to act at step
+t is taken from it there and shares what came before. The sequences of a batch do not see each other and are run one
+after the other, so that a copy with one entry of one sequence moved costs one sequence.
 
 The equations are those of forward.py, and properties/test_sweep.py holds the two against each other.
 """
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check.lstm.activations import activation_named
-from bptt_check.lstm.entries import FROM_MEMORY_NOW, FROM_STATE, FROM_X, Columns, Layout, columns
+from bptt_check.lstm.entries import FROM_MEMORY_NOW, FROM_STATE, FROM_X, Columns, Layout, columns, in_chunks
 from bptt_check.lstm.losses import Loss
 from bptt_check.lstm.variants import Gate, Variant
 
@@ -62,6 +62,7 @@ def losses(
     offsets: Array,
     *,
     chunk_bytes: int = CHUNK_BYTES,
+    jobs: int = 1,
     on_steps: OnSteps = untold,
 ) -> Array:
     """The loss with one entry moved, for each n: entry ``within[n]`` of block ``names[owner[n]]`` by ``offsets[n]``.
@@ -71,6 +72,7 @@ def losses(
     names: blocks: weights, ``"x"``, initial states, ``"□(t)"`` for interventions.
     owner, within, offsets: (n,); ``within`` are flat indices, ``offsets`` real.
     chunk_bytes: working memory beyond a few numbers for each entry.
+    jobs: threads that chunks are shared out among, each with that much memory.
     on_steps: called now and then with the steps of columns done and to do.
 
     Returns
@@ -94,16 +96,12 @@ def losses(
     rows = len(layout.blocks) * H + layout.at["1"] + 4 * H
     length = max(8, chunk_bytes // (rows * kind.itemsize))
     result, alone = np.zeros(len(owner), kind), np.zeros(B, kind)
-    done, total = 0, every.steps(T) + (B - 1) * every[every.sequence < 0].steps(T)
-    for b in range(B):
-        for chunk in every.of_sequence(b).chunks(length):
-            values = run.sequence(b, chunk, offsets[chunk.order])
-            alone[b] = values[0]
-            result[chunk.order] += values[1:]
-            done += chunk.steps(T)
-            on_steps(done, total)
-    one = every.sequence >= 0  # the others of the batch are as they were
-    result[every.order[one]] += alone.sum() - alone[every.sequence[one]]
+    one = lambda b, chunk: run.sequence(b, chunk, offsets[chunk.order])  # noqa: E731
+    for b, chunk, values in in_chunks(every, one, T=T, B=B, length=length, jobs=jobs, on_steps=on_steps):
+        alone[b] = values[0]
+        result[chunk.order] += values[1:]
+    lone = every.sequence >= 0  # the others of the batch are as they were
+    result[every.order[lone]] += alone.sum() - alone[every.sequence[lone]]
     return result
 
 

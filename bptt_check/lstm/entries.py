@@ -7,8 +7,11 @@ initial state or an intervention acts on one sequence, and on nothing before ste
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -108,15 +111,21 @@ class Columns:
         keys = self.key[first:]
         edges = [0, *(np.flatnonzero(np.diff(keys)) + 1).tolist(), len(keys)] if len(keys) else []
         runs: dict[int, list[tuple[str, slice]]] = {}
-        for lo, hi in zip(edges[:-1], edges[1:], strict=True):
+        for lo, hi in pairwise(edges):
             t, node = divmod(int(keys[lo]) - FIRST_TIMED, len(NODES))
             runs.setdefault(t, []).append((NODES[node], slice(first + lo, first + hi)))
         return runs
 
-    def chunks(self, length: int) -> Iterator[Columns]:
-        """The same, so many at a time; one empty chunk where there are none."""
-        for first in range(0, max(1, len(self)), length):
-            yield self[first : first + length]
+    def chunks(self, B: int, length: int) -> Iterator[tuple[int, Columns]]:
+        """Sequence by sequence those that act on it, so many at a time; one empty chunk where there are none."""
+        for b in range(B):
+            one = self if B == 1 else self.of_sequence(b)
+            for first in range(0, max(1, len(one)), length):
+                yield b, one[first : first + length]
+
+    def all_steps(self, T: int, B: int) -> int:
+        """How many steps of one column the chunks take together."""
+        return self.steps(T) + (B - 1) * self[self.sequence < 0].steps(T)
 
     def steps(self, T: int) -> int:
         """How many steps of one column all of them take together."""
@@ -170,3 +179,41 @@ def _weight(layout: Layout, name: str, flat: Array) -> tuple[int, Array, Array]:
     j = name[3]
     cell, column = np.divmod(flat, layout.D if j == "x" else layout.H)
     return (FROM_X, z + cell, column) if j == "x" else (FROM_STATE, z + cell, at[j] + column)
+
+
+def in_chunks(
+    every: Columns,
+    run: Callable[[int, Columns], Array],
+    *,
+    T: int,
+    B: int,
+    length: int,
+    jobs: int,
+    on_steps: Callable[[int, int], None],
+) -> Iterator[tuple[int, Columns, Array]]:
+    """Run all chunks, over ``jobs`` threads where more than one; each with its sequence and what came of it, in order.
+
+    NumPy lets go of the interpreter while it computes, so that threads do run side by side.
+    """
+    done, total = 0, every.all_steps(T, B)
+    for b, chunk, values in _run(every.chunks(B, length), run, jobs):
+        yield b, chunk, values
+        done += chunk.steps(T)
+        on_steps(done, total)
+
+
+def _run(
+    chunks: Iterator[tuple[int, Columns]], run: Callable[[int, Columns], Array], jobs: int
+) -> Iterator[tuple[int, Columns, Array]]:
+    if jobs == 1:
+        yield from ((b, chunk, run(b, chunk)) for b, chunk in chunks)
+        return
+    waiting: deque[tuple[int, Columns, Future[Array]]] = deque()
+    with ThreadPoolExecutor(jobs) as pool:
+        for b, chunk in chunks:
+            waiting.append((b, chunk, pool.submit(run, b, chunk)))
+            if len(waiting) > 2 * jobs:
+                first, ready, future = waiting.popleft()
+                yield first, ready, future.result()
+        for first, ready, future in waiting:
+            yield first, ready, future.result()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check.lstm.copies import CHUNK_BYTES, OnSteps, Setting, refuse_whole, untold
-from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, columns
+from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, columns, in_chunks
 from bptt_check.lstm.forward import Trace, forward
 from bptt_check.lstm.params import Parameters
 from bptt_check.lstm.variants import Gate
@@ -32,6 +32,7 @@ def complex_losses(
     offsets: Array,
     *,
     chunk_bytes: int = CHUNK_BYTES,
+    jobs: int = 1,
     on_steps: OnSteps = untold,
 ) -> Array:
     """As :func:`~bptt_check.lstm.copies.losses`, for offsets that are purely imaginary and tiny; complex values.
@@ -51,14 +52,10 @@ def complex_losses(
     base = _Base(setting, kind)
     length = max(8, chunk_bytes // ((len(setting.layout.blocks) + 8) * H * kind.itemsize))
     result = np.full(len(owner), setting.loss.value(base.trace.over_time("h"), base.y).astype(offsets.dtype))
-    done, total = 0, every.steps(T) + (B - 1) * every[every.sequence < 0].steps(T)
-    for b in range(B):
-        one = base.of_sequence(b)
-        for chunk in every.of_sequence(b).chunks(length):
-            if len(chunk):
-                result[chunk.order] += 1j * _Chunk(base, one, b, chunk, offsets[chunk.order].imag).losses()
-            done += chunk.steps(T)
-            on_steps(done, total)
+    states = [base.of_sequence(b) for b in range(B)]
+    one = lambda b, chunk: _Chunk(base, states[b], b, chunk, offsets[chunk.order].imag).losses()  # noqa: E731
+    for _, chunk, values in in_chunks(every, one, T=T, B=B, length=length, jobs=jobs, on_steps=on_steps):
+        result[chunk.order] += 1j * values
     return result
 
 

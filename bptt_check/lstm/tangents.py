@@ -1,9 +1,9 @@
 """Forward accumulation for every entry at once: all tangents through one matrix product a step.
 
-A second, exact witness beside the backward pass, laid out for speed; tangent.py is the same to be read. A step is linear
-in what changes, so that all of it can be put into one matrix: how (s, h) of step t change with what was seen of step
-t−1, the gates in between already multiplied out. Every tangent is one column, which starts where its entry begins to
-act.
+A second, exact witness beside the backward pass, laid out for speed; tangent.py is the same to be read. A step is
+linear in what changes, so that all of it can be put into one matrix: how (s, h) of step t change with what was seen of
+step t−1, the gates in between already multiplied out. Every tangent is one column, which starts where its entry begins
+to act.
 
 It shares the slopes of the activations with backward.py: a wrong slope would be wrong in both. No verdict rests on it
 alone.
@@ -18,7 +18,7 @@ import numpy as np
 
 from bptt_check.lstm.activations import LOGISTIC, activation_named
 from bptt_check.lstm.copies import CHUNK_BYTES, OnSteps, untold
-from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, Layout, columns
+from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, Layout, columns, in_chunks
 from bptt_check.lstm.forward import Trace
 from bptt_check.lstm.variants import Gate
 
@@ -33,6 +33,7 @@ def derivatives(
     within: Array,
     *,
     chunk_bytes: int = CHUNK_BYTES,
+    jobs: int = 1,
     on_steps: OnSteps = untold,
 ) -> Array:
     """dL/d(entry) for each n: entry ``within[n]`` (flat) of block ``names[owner[n]]``, forwards.
@@ -42,7 +43,7 @@ def derivatives(
     trace: what :func:`~bptt_check.lstm.forward.forward` returned, without leading axes.
     dl_dh: ∂l(t)/∂h(t), (T, B, H).
     names: blocks: weights, ``"x"``, initial states, ``"□(t)"`` for interventions.
-    chunk_bytes, on_steps: as for :func:`~bptt_check.lstm.copies.losses`.
+    chunk_bytes, jobs, on_steps: as for :func:`~bptt_check.lstm.copies.losses`.
 
     Returns
     -------
@@ -64,26 +65,28 @@ def derivatives(
     local = _Local(trace, layout)
     kind = np.result_type(local.kind, dl_dh)
     length = max(8, chunk_bytes // ((2 * len(layout.carried) + 2) * H * kind.itemsize))
-    result, done = np.zeros(len(owner), kind), 0
-    total = every.steps(trace.T) + (B - 1) * every[every.sequence < 0].steps(trace.T)
-    for b in range(B):
-        steps = [local.step(t, b) for t in range(1, trace.T + 1)]
-        for chunk in every.of_sequence(b).chunks(length):
-            if len(chunk):
-                result[chunk.order] += _through_time(local, steps, chunk, dl_dh[:, b].astype(kind), kind)
-            done += chunk.steps(trace.T)
-            on_steps(done, total)
+    result = np.zeros(len(owner), kind)
+    one = lambda b, chunk: _through_time(local, b, chunk, dl_dh[:, b].astype(kind), kind)  # noqa: E731
+    for _, chunk, values in in_chunks(every, one, T=trace.T, B=B, length=length, jobs=jobs, on_steps=on_steps):
+        result[chunk.order] += values
     return result
 
 
 def every_derivative(
-    trace: Trace, dl_dh: Array, shapes: Mapping[str, tuple[int, ...]], *, chunk_bytes: int = CHUNK_BYTES
+    trace: Trace,
+    dl_dh: Array,
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    chunk_bytes: int = CHUNK_BYTES,
+    jobs: int = 1,
+    on_steps: OnSteps = untold,
 ) -> dict[str, Array]:
     """The same for whole blocks, by name: ``shapes`` are theirs."""
     sizes = [int(np.prod(shape)) for shape in shapes.values()]
     owner = np.repeat(np.arange(len(sizes)), sizes)
     within = np.concatenate([np.arange(size) for size in sizes])
-    flat = derivatives(trace, dl_dh, tuple(shapes), owner, within, chunk_bytes=chunk_bytes)
+    options: dict[str, Any] = {"chunk_bytes": chunk_bytes, "jobs": jobs, "on_steps": on_steps}
+    flat = derivatives(trace, dl_dh, tuple(shapes), owner, within, **options)
     parts = np.split(flat, np.cumsum(sizes)[:-1])
     return {name: part.reshape(shape) for part, (name, shape) in zip(parts, shapes.items(), strict=True)}
 
@@ -124,13 +127,17 @@ class _Local:
         self.slab = {k: slice(first, first + self.H) for k, first in rows.items()}
         self.height = max(rows.values()) + self.H
         self.seen_rows = rows["1"]
+        self.steps: dict[tuple[int, int], _Step] = {}
 
     def on(self, node: str, t: int, b: int) -> list[tuple[str, Array]]:
         """The carried states that a node reaches within its step, with the factor of each cell."""
         return [(out, e[t - 1, b]) for out, e in self.effect[node].items()]
 
     def step(self, t: int, b: int) -> _Step:
-        return _Step(self, t, b)
+        """Step t of sequence b, made once."""
+        if (t, b) not in self.steps:
+            self.steps[t, b] = _Step(self, t, b)
+        return self.steps[t, b]
 
 
 class _Step:
@@ -162,9 +169,9 @@ class _Step:
         return moved
 
 
-def _through_time(local: _Local, steps: list[_Step], chunk: Columns, dl_dh: Array, kind: Any) -> Array:
+def _through_time(local: _Local, b: int, chunk: Columns, dl_dh: Array, kind: Any) -> Array:
     layout, H, N = local.layout, local.H, len(chunk)
-    timed, started = chunk.timed(), np.searchsorted(chunk.start, np.arange(len(steps) + 2), side="right")
+    timed, started = chunk.timed(), np.searchsorted(chunk.start, np.arange(local.trace.T + 2), side="right")
     old, new = np.zeros((local.height, N), kind), np.zeros((local.height, N), kind)
     spare, total = np.empty((H, N), kind), np.zeros(N, kind)
     lasting = int(np.searchsorted(chunk.key, FIRST_TIMED))
@@ -176,8 +183,8 @@ def _through_time(local: _Local, steps: list[_Step], chunk: Columns, dl_dh: Arra
     for node, where in timed.get(1, ()):
         if node.endswith("0"):
             old[layout.at[node[0]] + chunk.row[where], np.arange(where.start, where.stop)] = 1
-    for t, step in enumerate(steps, start=1):
-        n = int(started[t])
+    for t in range(1, local.trace.T + 1):
+        n, step = int(started[t]), local.step(t, b)
         np.matmul(step.M, old[: local.seen_rows, :n], out=new[:, :n])
         memory, part = old[local.slab["s"], :n], spare[:, :n]
         for rows, factor in step.old:
