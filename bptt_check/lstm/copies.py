@@ -126,7 +126,7 @@ class _Run:
         ones = np.zeros((rows, 1), kind)
         self.W = np.concatenate([*(self.sign[:, None] * layout.matrix(weights, j) for j in layout.seen), ones], axis=1)
         bias = self.sign * np.concatenate([point[f"b_{k}"] for k in layout.blocks])
-        self.base = point["x"] @ self.Wx.T + bias                           # (T, B, rows of z)  F2, without recurrence
+        self.base = point["x"] @ self.Wx.T + bias                           # (T, B, rows of z), no recurrence
         for k in layout.blocks:
             if f"z_{k}(t)" in point:
                 z = slice(layout.z[k], layout.z[k] + self.H)
@@ -182,7 +182,7 @@ class _Columns:
                         self.moved_initial()
                 Z = self.Z[:, :n]
                 W[:, run.layout.at["1"]] = run.base[t - 1, b]
-                np.matmul(W, A[: W.shape[1], :n], out=Z)                     # F1, F2
+                np.matmul(W, A[: W.shape[1], :n], out=Z)                     # as F1, F2
                 if len(self.to_x):
                     flat_Z[self.to_x] += self.signed[self.x] * run.point["x"][t - 1, b][self.columns_x]
                 if len(self.to_state):
@@ -190,19 +190,19 @@ class _Columns:
                 s, h = A[run.slab["s"], :n], A[run.slab["h"], :n]
                 for k in ("i", "f"):
                     if k in run.peephole:
-                        Z[run.zslab[k]] += run.peephole[k] * s               # F2, peephole
+                        Z[run.zslab[k]] += run.peephole[k] * s               # as F2, peephole
                 self.moved_z(t)
                 gate = self.gates(t, n)
                 g = Z[run.zslab["g"]]
                 if run.variant.input_activation == "tanh":
-                    np.tanh(g, out=g)                                        # F3
+                    np.tanh(g, out=g)                                        # as F3
                 self.nudged("g", t, g)
                 i, f = gate.get("i"), gate.get("f")
                 if i is not None:
                     g *= i
                 if f is not None:
                     s *= f
-                s += g                                                       # F7
+                s += g                                                       # as F7
                 self.nudged("s", t, s)
                 o = self.output_gate(t, n, s, flat_A, flat_Z)
                 if output.name == "tanh":
@@ -212,7 +212,7 @@ class _Columns:
                 if o is None:
                     h[...] = a
                 else:
-                    np.multiply(a, o, out=h)                                 # F8
+                    np.multiply(a, o, out=h)                                 # as F8
                 self.nudged("h", t, h)
                 if run.variant.gate_recurrence:
                     for k, value in (("i", i), ("f", f), ("o", o)):
@@ -251,13 +251,15 @@ class _Columns:
         rows = Z[: len(learned) * run.H]
         np.exp(rows, out=rows)
         gate: dict[str, Array] = {}
-        if run.variant.forget_gate is Gate.COUPLED and "i" in learned:       # 1 − σ(z) = exp(−z) σ(z)
-            gate["f"] = np.minimum(rows[: run.H], np.finfo(run.kind).max / 4)
+        coupled = run.variant.forget_gate is Gate.COUPLED and "i" in learned
+        if coupled:       # 1 − σ(z) = exp(−z) σ(z)
+            np.minimum(rows[: run.H], np.finfo(run.kind).max / 8, out=rows[: run.H])
+            gate["f"] = rows[: run.H].copy()
         rows += 1
         np.reciprocal(rows, out=rows)
         for k in learned:
             gate[k] = Z[run.zslab[k]]
-        if run.variant.forget_gate is Gate.COUPLED:
+        if coupled:
             gate["f"] *= gate["i"]
             self.nudged("i", t, gate["f"], sign=-1)
         for k in ("i", "f"):
@@ -272,7 +274,7 @@ class _Columns:
             return None
         o = self.Z[run.zslab["o"], :n]
         if "o" in run.peephole:
-            o += run.peephole["o"] * s                                       # F2, peephole
+            o += run.peephole["o"] * s                                       # as F2, peephole
             if len(self.to_now):
                 flat_Z[self.to_now] += self.signed[self.now] * flat_A[self.from_now]
             np.exp(o, out=o)

@@ -142,17 +142,17 @@ class _Chunk:
         for t in range(1, base.T + 1):
             n = int(self.started[t])
             Z, s, h = self.Z[:, :n], A[base.slab["s"], :n], A[base.slab["h"], :n]
-            np.matmul(base.W, A[: base.layout.at["1"], :n], out=Z)          # F1, F2
+            np.matmul(base.W, A[: base.layout.at["1"], :n], out=Z)          # as F1, F2
             if len(self.to):
                 flat_Z[self.to] += weighted * self.seen(t)[self.sees]
             for k in ("i", "f"):
                 if k in base.peephole:
-                    Z[base.zslab[k]] += base.peephole[k] * s                # F2, peephole
+                    Z[base.zslab[k]] += base.peephole[k] * s                # as F2, peephole
             self.moved_z(t)
             factor = base.factor[t - 1, self.b][:, None]
             waiting = base.zslab["o"] if "o" in base.peephole else None
             if waiting is None:
-                Z *= factor                                                 # F3–F6
+                Z *= factor                                                 # as F3–F6
             else:
                 Z[: waiting.start] *= factor[: waiting.start]
                 Z[waiting.stop :] *= factor[waiting.stop :]
@@ -171,15 +171,15 @@ class _Chunk:
             if f is not None:
                 g += one["s"][t - 1] * f
             s *= one["f"][t]
-            s += g                                                          # F7
+            s += g                                                          # as F7
             self.nudged("s", t, s)
             np.multiply(base.output[t - 1, self.b][:, None] * one["o"][t], s, out=h)
             if o is not None:
                 if waiting is not None:
-                    o += base.peephole["o"] * s                             # F2, peephole
-                    o *= factor[waiting]                                    # F6
+                    o += base.peephole["o"] * s                             # as F2, peephole
+                    o *= factor[waiting]                                    # as F6
                 self.nudged("o", t, o)
-                h += np.multiply(one["a"][t], o, out=g)                     # F8
+                h += np.multiply(one["a"][t], o, out=g)                     # as F8
             self.nudged("h", t, h)
             if base.variant.gate_recurrence:
                 for k, value in (("i", i), ("f", f), ("o", o)):

@@ -104,22 +104,22 @@ class _Local:
         slope["g"] = activation_named(variant.input_activation).slope(trace.over_time("z_g"), g)
         self.kind, self.before, self.now = s.dtype, before, s
         coupled = variant.forget_gate is Gate.COUPLED
-        o_by_s = slope["o"] * trace.weights["p_o"] if "o" in variant.peepholed else None  # F6, peephole
-        h_by_s = output.slope(s, a) * o + (0 if o_by_s is None else a * o_by_s)           # F8, and F6 behind it
-        on_s = {"s": np.ones_like(s), "g": i, "i": g - before if coupled else g, "f": before, "old s": f}  # F7, F5
+        o_by_s = slope["o"] * trace.weights["p_o"] if "o" in variant.peepholed else None  # as F6, peephole
+        h_by_s = output.slope(s, a) * o + (0 if o_by_s is None else a * o_by_s)           # as F8, and F6 behind it
+        on_s = {"s": np.ones_like(s), "g": i, "i": g - before if coupled else g, "f": before, "old s": f}  # as F7, F5
         effect: dict[str, dict[str, Array]] = {node: {"s": e, "h": h_by_s * e} for node, e in on_s.items()}
-        effect |= {"h": {"h": np.ones_like(s)}, "o": {"h": a}}                            # F8
+        effect |= {"h": {"h": np.ones_like(s)}, "o": {"h": a}}                            # as F8
         if variant.gate_recurrence:
             for node, e in on_s.items() if o_by_s is not None else ():
                 effect[node]["o"] = o_by_s * e
             for k in ("i", "f", "o"):
                 effect[k][k] = np.ones_like(s)
             if coupled:
-                effect["i"]["f"] = -np.ones_like(s)                                       # F5, f = 1 − i
-        for k in layout.blocks:                                                           # F3–F6
+                effect["i"]["f"] = -np.ones_like(s)                                       # as F5, f = 1 − i
+        for k in layout.blocks:                                                           # as F3–F6
             effect[f"z_{k}"] = {out: slope[k] * e for out, e in effect[k].items()}
         self.old: dict[str, Array] = effect["old s"]
-        for k in variant.peepholed:                                                       # F2, peepholes of s(t−1)
+        for k in variant.peepholed:                                                       # as F2, peepholes of s(t−1)
             for out, e in effect[f"z_{k}"].items() if k != "o" else ():
                 self.old[out] = self.old.get(out, 0) + e * trace.weights[f"p_{k}"]
         self.effect = effect
