@@ -25,7 +25,7 @@ from bptt_check.lstm.variants import Gate, Variant
 Array = np.ndarray[Any, Any]
 Point = Mapping[str, Array]
 OnSteps = Callable[[int, int], None]
-CHUNK_BYTES = 2**20  # columns at a time: about the cache of one core
+CHUNK_BYTES = 2**21  # columns at a time: beyond a core's own cache, so that a product has enough of them
 
 
 def untold(done: int, total: int) -> None:

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -37,27 +38,27 @@ class Layout:
     D: int
     H: int
 
-    @property
+    @cached_property
     def blocks(self) -> tuple[str, ...]:
         """What has a pre-activation, gates first."""
         return (*self.variant.gates, "g")
 
-    @property
+    @cached_property
     def z(self) -> dict[str, int]:
         """First row of each z_k."""
         return {k: place * self.H for place, k in enumerate(self.blocks)}
 
-    @property
+    @cached_property
     def seen(self) -> tuple[str, ...]:
         """What is seen of step t−1 through matrices."""
         return (self.variant.feedback, *(("i", "f", "o") if self.variant.gate_recurrence else ()))
 
-    @property
+    @cached_property
     def carried(self) -> tuple[str, ...]:
         """All states that one step hands to the next, those seen first."""
         return (*self.seen, *(name for name in ("s", "h") if name not in self.seen))
 
-    @property
+    @cached_property
     def at(self) -> dict[str, int]:
         """First row of each carried state, with a row of ones behind those that are seen."""
         width = len(self.seen) * self.H

@@ -1,9 +1,9 @@
 """Forward accumulation for every entry at once: all tangents through one matrix product a step.
 
 A second, exact witness beside the backward pass, laid out for speed; tangent.py is the same to be read. A step is
-linear in what changes, so that all of it can be put into one matrix: how (s, h) of step t change with what was seen of
-step t−1, the gates in between already multiplied out. Every tangent is one column, which starts where its entry begins
-to act.
+linear in what changes, so that all of it can be put into one matrix: how s(t), and h(t) at a given s(t), change with
+what was seen of step t−1, the gates in between already multiplied out. Every tangent is one column, which starts where
+its entry begins to act.
 
 It shares the slopes of the activations with backward.py: a wrong slope would be wrong in both. No verdict rests on it
 alone.
@@ -23,6 +23,7 @@ from bptt_check.lstm.forward import Trace
 from bptt_check.lstm.variants import Gate
 
 Array = np.ndarray[Any, Any]
+KEPT_BYTES = 2**25  # steps as matrices that are kept for the next chunk; beyond, each is made anew
 
 
 def derivatives(
@@ -92,52 +93,56 @@ def every_derivative(
 
 
 class _Local:
-    """How the carried states of a step change with everything inside it, cell by cell: ``effect[node][state]``."""
+    """How the carried states of a step change with everything inside it, cell by cell.
+
+    ``effect[node][state]`` (T, B, H) is what is reached at a given s(t); what goes through s(t), ``by_s``, comes after.
+    """
 
     def __init__(self, trace: Trace, layout: Layout) -> None:
         variant, self.layout, self.trace, self.H = trace.variant, layout, trace, layout.H
         s, g, i, f, o = (trace.over_time(k) for k in "sgifo")               # (T, B, H)
-        before = np.stack([a + 0 * s[0] for a in trace.s[:-1]])
+        before = np.concatenate([(trace.s[0] + 0 * s[0])[None], s[:-1]])
         output = activation_named(variant.output_activation)
-        a = output.function(s)
+        a, one = output.function(s), np.ones_like(s)
         slope = {k: LOGISTIC.slope(trace.over_time(f"z_{k}"), trace.over_time(k)) for k in variant.gates}
         slope["g"] = activation_named(variant.input_activation).slope(trace.over_time("z_g"), g)
-        self.kind, self.before, self.now = s.dtype, before, s
         coupled = variant.forget_gate is Gate.COUPLED
-        o_by_s = slope["o"] * trace.weights["p_o"] if "o" in variant.peepholed else None  # as F6, peephole
-        h_by_s = output.slope(s, a) * o + (0 if o_by_s is None else a * o_by_s)           # as F8, and F6 behind it
-        on_s = {"s": np.ones_like(s), "g": i, "i": g - before if coupled else g, "f": before, "old s": f}  # as F7, F5
-        effect: dict[str, dict[str, Array]] = {node: {"s": e, "h": h_by_s * e} for node, e in on_s.items()}
-        effect |= {"h": {"h": np.ones_like(s)}, "o": {"h": a}}                            # as F8
+        effect: dict[str, dict[str, Array]] = {
+            "g": {"s": i}, "i": {"s": g - before if coupled else g}, "f": {"s": before}, "s": {"s": one},  # as F7, F5
+            "o": {"h": a}, "h": {"h": one},                                  # as F8
+        }
+        self.by_s = {"h": output.slope(s, a) * o}                            # as F8
         if variant.gate_recurrence:
-            for node, e in on_s.items() if o_by_s is not None else ():
-                effect[node]["o"] = o_by_s * e
-            for k in ("i", "f", "o"):
-                effect[k][k] = np.ones_like(s)
-            if coupled:
-                effect["i"]["f"] = -np.ones_like(s)                                       # as F5, f = 1 − i
-        for k in layout.blocks:                                                           # as F3–F6
+            effect |= {k: {**effect[k], k: one} for k in ("i", "f", "o")}
+            effect["i"] |= {"f": -one} if coupled else {}                    # as F5, f = 1 − i
+        if "o" in variant.peepholed:                                         # as F6, peephole of s(t)
+            for out, e in effect["o"].items():
+                self.by_s[out] = self.by_s.get(out, 0) + e * slope["o"] * trace.weights["p_o"]
+        for k in layout.blocks:                                              # as F3–F6
             effect[f"z_{k}"] = {out: slope[k] * e for out, e in effect[k].items()}
-        self.old: dict[str, Array] = effect["old s"]
-        for k in variant.peepholed:                                                       # as F2, peepholes of s(t−1)
+        self.old: dict[str, Array] = {"s": f}                                # as F7
+        for k in variant.peepholed:                                          # as F2, peepholes of s(t−1)
             for out, e in effect[f"z_{k}"].items() if k != "o" else ():
                 self.old[out] = self.old.get(out, 0) + e * trace.weights[f"p_{k}"]
-        self.effect = effect
-        rows = layout.at
-        self.slab = {k: slice(first, first + self.H) for k, first in rows.items()}
-        self.height = max(rows.values()) + self.H
-        self.seen_rows = rows["1"]
+        self.effect, self.kind = effect, s.dtype
+        names = layout.carried
+        self.at = {name: place * self.H for place, name in enumerate(names)}  # those seen first, and no row of ones
+        self.slab = {name: slice(first, first + self.H) for name, first in self.at.items()}
+        self.height, self.seen_rows = len(names) * self.H, len(layout.seen) * self.H
+        self.x = np.stack(trace.x[1:])
         self.steps: dict[tuple[int, int], _Step] = {}
+        self.kept = trace.T * s.shape[1] * self.height * self.seen_rows * s.itemsize <= KEPT_BYTES
 
     def on(self, node: str, t: int, b: int) -> list[tuple[str, Array]]:
-        """The carried states that a node reaches within its step, with the factor of each cell."""
-        return [(out, e[t - 1, b]) for out, e in self.effect[node].items()]
+        """The carried states that a node reaches within its step at a given s(t), with the factor of each cell."""
+        return [(out, e[t - 1, b]) for out, e in self.effect[node].items() if out in self.slab]
 
     def step(self, t: int, b: int) -> _Step:
-        """Step t of sequence b, made once."""
-        if (t, b) not in self.steps:
-            self.steps[t, b] = _Step(self, t, b)
-        return self.steps[t, b]
+        """Step t of sequence b."""
+        made = self.steps.get((t, b)) or _Step(self, t, b)
+        if self.kept:
+            self.steps[t, b] = made
+        return made
 
 
 class _Step:
@@ -154,54 +159,70 @@ class _Step:
                     if j != "x":
                         self.M[local.slab[out], local.slab[j]] += e[:, None] * weights[f"W_{k}{j}"]
         self.old = [(local.slab[out], e[t - 1, b][:, None]) for out, e in local.old.items()]
-        trace, states = local.trace, np.ones(local.height, local.kind)
+        self.by_s = [(local.slab[out], e[t - 1, b][:, None]) for out, e in local.by_s.items()]
+        trace, width = local.trace, layout.at
+        sight = np.ones(layout.D + max(width.values()) + 2 * local.H, local.kind)  # all that a weight can have seen
+        sight[: layout.D], sight[-local.H :] = local.x[t - 1, b], trace.s[t][b]
         for name in layout.carried:
-            states[local.slab[name]] = getattr(trace, name)[t - 1][b]
-        self.sight = np.concatenate([trace.x[t][b], states, trace.s[t][b]])  # all that a weight can have seen
+            first = layout.D + width[name]
+            sight[first : first + local.H] = getattr(trace, name)[t - 1][b]
+        self.sight = sight
 
-    def of_x(self, columns: Array) -> Array:
-        """What the inputs of these columns do to the states, (rows, n)."""
+    def of_x(self, columns: Array) -> list[tuple[slice, Array]]:
+        """What these inputs do to the states, as pairs of rows and what is added there."""
         local = self.local
-        moved = np.zeros((local.height, len(columns)), local.kind)
-        for k in local.layout.blocks:
-            for out, e in local.on(f"z_{k}", self.t, self.b):
-                moved[local.slab[out]] += e[:, None] * local.trace.weights[f"W_{k}x"][:, columns]
-        return moved
+        return [
+            (local.slab[out], e[:, None] * local.trace.weights[f"W_{k}x"][:, columns])
+            for k in local.layout.blocks
+            for out, e in local.on(f"z_{k}", self.t, self.b)
+        ]
 
 
 def _through_time(local: _Local, b: int, chunk: Columns, dl_dh: Array, kind: Any) -> Array:
-    layout, H, N = local.layout, local.H, len(chunk)
-    timed, started = chunk.timed(), np.searchsorted(chunk.start, np.arange(local.trace.T + 2), side="right")
+    H, N, T = local.H, len(chunk), local.trace.T
+    timed, started = chunk.timed(), np.searchsorted(chunk.start, np.arange(T + 2), side="right")
     old, new = np.zeros((local.height, N), kind), np.zeros((local.height, N), kind)
     spare, total = np.empty((H, N), kind), np.zeros(N, kind)
-    lasting = int(np.searchsorted(chunk.key, FIRST_TIMED))
-    z_rows, cell = chunk.row[:lasting], chunk.row[:lasting] % H
-    sees = chunk.source[:lasting] + np.where(chunk.key[:lasting] == 0, 0, layout.D)
-    now = chunk.key[:lasting] == FROM_MEMORY_NOW
-    sees[now] += local.height - layout.at["s"]
-    to = {out: (layout.at[out] + cell) * N + np.arange(lasting) for out in layout.carried}
+    injections = _injections(local, chunk[: int(np.searchsorted(chunk.key, FIRST_TIMED))], N)
     for node, where in timed.get(1, ()):
         if node.endswith("0"):
-            old[layout.at[node[0]] + chunk.row[where], np.arange(where.start, where.stop)] = 1
-    for t in range(1, local.trace.T + 1):
+            old[local.at[node[0]] + chunk.row[where], np.arange(where.start, where.stop)] = 1
+    for t in range(1, T + 1):
         n, step = int(started[t]), local.step(t, b)
         np.matmul(step.M, old[: local.seen_rows, :n], out=new[:, :n])
-        memory, part = old[local.slab["s"], :n], spare[:, :n]
+        memory, now, part = old[local.slab["s"], :n], new[local.slab["s"], :n], spare[:, :n]
         for rows, factor in step.old:
             new[rows, :n] += np.multiply(factor, memory, out=part)
-        if lasting:
-            seen, flat = step.sight[sees], new.reshape(-1)
-            for out in layout.carried:
-                flat[to[out]] += step.by_z[out][z_rows] * seen
+        flat = new.reshape(-1)
+        for out, to, z_rows, sees in injections:
+            flat[to] += step.by_z[out][z_rows] * step.sight[sees]
         for node, where in timed.get(t, ()):
-            columns = np.arange(where.start, where.stop)
             if node == "x":
-                new[:, where] += step.of_x(chunk.row[where])
+                for rows, moved in step.of_x(chunk.row[where]):
+                    new[rows, where] += moved
             elif not node.endswith("0"):
-                for out, e in local.on(node, t, step.b):
-                    if out in local.slab:
-                        new[layout.at[out] + chunk.row[where], columns] += e[chunk.row[where]]
+                row, columns = chunk.row[where], np.arange(where.start, where.stop)
+                for out, e in local.on(node, t, b):
+                    new[local.at[out] + row, columns] += e[row]
+        for rows, factor in step.by_s:
+            if rows != local.slab["s"]:
+                new[rows, :n] += np.multiply(factor, now, out=part)
         if dl_dh[t - 1].any():
             total[:n] += dl_dh[t - 1] @ new[local.slab["h"], :n]
         old, new = new, old
     return total
+
+
+def _injections(local: _Local, lasting: Columns, N: int) -> list[tuple[str, Array, Array, Array]]:
+    """For each state that weights act on: where in it (flat), through which row of z, and what their columns see."""
+    layout, found = local.layout, []
+    sees = lasting.source + np.where(lasting.key == 0, 0, layout.D)
+    now = lasting.key == FROM_MEMORY_NOW
+    sees[now] += max(layout.at.values()) + local.H - layout.at["s"]
+    for out in layout.carried:
+        through = [layout.z[k] // local.H for k in layout.blocks if out in local.effect[f"z_{k}"]]
+        mine = np.flatnonzero(np.isin(lasting.row // local.H, through))
+        if len(mine):
+            row = lasting.row[mine]
+            found.append((out, (local.at[out] + row % local.H) * N + mine, row, sees[mine]))
+    return found
