@@ -187,7 +187,7 @@ class InJax:
 
 
 def gradcheck(problem: Problem, *, fused: bool) -> float:
-    """Seconds of ``torch.autograd.gradcheck`` in its slow mode, of torch's own LSTM or of a cell in torch operations."""
+    """Seconds of gradcheck in its slow mode, of torch's own LSTM or of a cell in torch operations."""
     import numpy as np
     import torch
 

@@ -16,6 +16,7 @@ from bptt_check.confirm import ReferenceUnsafe
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.localise import first_wrong_line
 from bptt_check.looking import Looked, along_directions, entry_by_entry, later_elsewhere
+from bptt_check.pace import audible
 from bptt_check.points import total_size
 from bptt_check.protocol import Observations, observe
 from bptt_check.reference import choose
@@ -86,7 +87,7 @@ def check(
         raise UsageError(f"repeats={repeats}, resolution={resolution}: repeats is at least 2, resolution above 0")
     started = time.perf_counter()
     optional = _known_names(subject, optional)
-    options = _Options(resolution, optional, entries, method, repeats, Sweeping(memory, progress))
+    options = _Options(resolution, optional, entries, method, repeats, Sweeping(memory, audible(progress)))
     try:
         with undisturbed():
             result = _checked(subject, options, np.random.default_rng(rng))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from collections.abc import Callable
 
@@ -34,3 +36,16 @@ class Pace:
         if ended or (now - self._last >= APART and whole > LONG and self._share < 1.0):
             self._last, self._open = now, not ended
             self._told(self._share, whole - elapsed)
+
+
+def audible(told: Told | None) -> Told | None:
+    """The same, printing to where standard output leads now: inside a check, what is printed is caught."""
+    if told is None:
+        return None
+    stream = sys.stdout
+
+    def heard(share: float, left: float) -> None:
+        with contextlib.redirect_stdout(stream):
+            told(share, left)
+
+    return heard

@@ -10,11 +10,13 @@ so; elsewhere copies go one by one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from bptt_check.blas import single_threaded
 from bptt_check.differences import Method
 from bptt_check.differences.estimate import Estimate, drive
 from bptt_check.differences.evaluate import CHUNK_BYTES, values_of_copies
@@ -90,7 +92,8 @@ def estimates(
             which = np.broadcast_to(within[some], offsets.shape).reshape(-1)
             return values.at(who, which, offsets.reshape(-1), on_share).reshape(offsets.shape)
 
-        parts.append(drive(method.plan(lengths[owner[some]], noise), evaluate))
+        with single_threaded() if subject.copies else nullcontext():
+            parts.append(drive(method.plan(lengths[owner[some]], noise), evaluate))
     joined = _joined(parts)
     pace.at(1.0)
     edges = np.cumsum([0, *sizes])

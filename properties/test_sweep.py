@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tracemalloc
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bptt_check import Subject, Verdict, check
+from bptt_check import Subject, Verdict, blas, check
 from bptt_check.differences import Central, ComplexStep, Richardson
 from bptt_check.differences.evaluate import partials
 from bptt_check.errors import UsageError
@@ -23,6 +24,7 @@ from bptt_check.lstm.tangents import derivatives, every_derivative
 from bptt_check.lstm.variants import VARIANTS
 from bptt_check.pace import Pace
 from bptt_check.points import total_size
+from bptt_check.report.terminal import bar
 from bptt_check.sweeping import Sweeping, carries_copies, estimates
 
 SHAPES = [(4, 3, 2, 5), (1, 2, 3, 2), (3, 1, 4, 2), (1, 1, 1, 1)]
@@ -331,6 +333,24 @@ def test_a_sweep_keeps_within_the_memory_that_it_is_given(method, memory):
     assert peak <= memory + 2 * kept + 8 * n
 
 
+def test_products_run_on_one_thread_during_a_sweep_and_as_before_after_it():
+    found = blas._threads()
+    if found is None:
+        pytest.skip("NumPy's BLAS here is not OpenBLAS")
+    get, put = found
+    before = get()
+    try:
+        put(2)
+        with blas.single_threaded():
+            assert get() == 1
+        assert get() == 2
+        with pytest.raises(KeyError), blas.single_threaded():
+            raise KeyError
+        assert get() == 2
+    finally:
+        put(before)
+
+
 def test_memory_is_a_number_of_bytes_that_can_do():
     subject = Subject.from_variant("NP", T=1, B=1, D=1, H=1)
     for wrong in (0, 1000, 1e9, "2 GB"):
@@ -365,6 +385,23 @@ def test_nothing_is_told_of_what_is_over_soon():
         clock.now += 0.4
         pace.at(share)
     assert told == []
+
+
+def test_what_progress_prints_is_seen(monkeypatch, capsys):
+    monkeypatch.setattr("bptt_check.pace.LONG", 0.0)
+    check(Subject.from_variant("V", T=2, B=2, D=2, H=3), entries="all", progress=lambda share, left: print("at", share))
+    assert "at 1.0" in capsys.readouterr().out
+
+
+def test_a_bar_on_a_log_is_written_at_every_tenth():
+    stream = io.StringIO()
+    follow = bar(stream)
+    for share, left in ((0.05, 19.0), (0.31, 130.0), (0.32, 7.0), (1.0, 0.0)):
+        follow(share, left)
+    lines = stream.getvalue().splitlines()
+    assert lines[0].endswith("310/1,000   31 %  of the entries; about 2 min left")
+    assert lines[1].endswith("100 %  of the entries")
+    assert len(lines) == 2
 
 
 def test_the_share_never_falls_and_ends_whole(monkeypatch):
