@@ -82,10 +82,10 @@ def estimates(
     pace = Pace(sweeping.progress if len(owner) > FEW else None)
     cost = np.array([subject.copies.cost(name) if subject.copies else 1.0 for name in names])
     ahead, at_once = np.concatenate([[0.0], np.cumsum(cost[owner])]), max(1, room // 2 // AN_ENTRY)
-    parts = []
-    for first in range(0, len(owner), at_once):
+    parts, whole = [], float(ahead[-1]) or 1.0
+    for first in range(0, max(1, len(owner)), at_once):
         some = slice(first, min(first + at_once, len(owner)))
-        on_share = _between(pace.at, float(ahead[some.start] / ahead[-1]), float(ahead[some.stop] / ahead[-1]))
+        on_share = _between(pace.at, float(ahead[some.start]) / whole, float(ahead[some.stop]) / whole)
 
         def evaluate(offsets: Array, some: slice = some, on_share: OnShare = on_share) -> Array:
             who = np.broadcast_to(owner[some], offsets.shape).reshape(-1)
@@ -117,7 +117,6 @@ class _Values:
     ) -> None:
         self.subject, self.loss, self.point, self.names = subject, loss, point, names
         self.room, self.sweeping, self.count, self.quick = room, sweeping, count, quick
-        self.audited = False
 
     def at(self, owner: Array, within: Array, offsets: Array, on_share: OnShare) -> Array:
         """One value for each offset; ``within`` are flat indices into block ``names[owner]``."""
@@ -155,10 +154,7 @@ class _Values:
         on_steps = lambda done, total: tell(done / max(total, 1))  # noqa: E731
         self.count(1)
         values = self.subject.copies(self.point, self.names, owner, within, offsets, self.room // 4, on_steps)
-        if values is None or (not self.audited and not self._audit(owner, within, offsets, values)):
-            return None
-        self.audited = True
-        return values
+        return values if values is not None and self._audit(owner, within, offsets, values) else None
 
     def _audit(self, owner: Array, within: Array, offsets: Array, values: Array) -> bool:
         """One copy of each block, as many blocks as there is room for, through the readable pass, all in one call."""

@@ -239,6 +239,30 @@ def test_a_fast_evaluator_that_is_wrong_decides_nothing(method, spoil):
     assert result.verdict is Verdict.AGREES
 
 
+def test_every_part_of_a_sweep_is_held_against_the_readable_pass():
+    subject = Subject.from_variant("NP", T=3, B=2, D=2, H=3, rng=0)
+    late = Counted(subject.copies)
+    late.spoil = lambda values: values * (1.01 if late.calls > 3 else 1)
+    assert check(replace(subject, copies=late), entries="all", memory=2**16).verdict is Verdict.AGREES
+    assert late.calls == 4
+
+
+def test_no_entries_are_no_entries():
+    subject = Subject.from_variant("NP", T=1, B=1, D=1, H=1)
+    none = {"x": np.zeros(0, int)}
+    got = estimates(
+        subject,
+        subject.loss,
+        subject.blocks,
+        ComplexStep(),
+        none,
+        noise=None,
+        sweeping=Sweeping(),
+        count=lambda n: None,
+    )
+    assert got["x"].value.shape == (0,)
+
+
 @pytest.mark.parametrize("way", ["pair", "axis by number", "another shape"])
 def test_a_loss_of_the_users_that_cannot_be_taken_step_by_step_is_served_by_the_readable_pass(way):
     rng = np.random.default_rng(0)
