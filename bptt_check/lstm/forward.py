@@ -108,9 +108,9 @@ def forward(
     b = {k: row(weights[f"b_{k}"]) for k in variant.blocks}
 
     def preactivation(k: str, t: int) -> Array:
-        z_k = b[k]
+        z_k = b[k]                                                        # (1, H)  F2
         for j, W_kj in W[k]:
-            z_k = z_k + trace.seen(j, t) @ W_kj
+            z_k = z_k + trace.seen(j, t) @ W_kj                           # (B, H)  F1, F2
         if k in peepholed:                                                # o is computed after s, and sees s(t)
             z_k = z_k + row(weights[f"p_{k}"]) * s[t if k == "o" else t - 1]  # (B, H)  F2, peephole
         return z_k                                                        # (B, H)  F1, F2

@@ -159,7 +159,7 @@ FORWARD = (
         ("state_feedback",),
         "forward",
     ),
-    Mutant("F2", "biases twice", 'row(weights[f"b_{k}"]))', '2 * row(weights[f"b_{k}"]))', ALL, "forward"),
+    Mutant("F2", "biases twice", "z_k = b[k]", "z_k = 2 * b[k]", ALL, "forward"),
     Mutant(
         "F2p",
         "every peephole sees s(t−1)",
