@@ -238,10 +238,15 @@ class _Block:
         a = self.bench.gradient[self.name]
         if block.index is not None or self.bench.bill.total >= self.bench.bill.limit or not self.bench.reference.exact:
             return block
-        largest = self._judged([int(np.abs(a).argmax())])
-        if largest.verdict is Verdict.DISAGREES:
-            return replace(largest, compared=a.size)
-        return replace(block, index=largest.index, analytic=largest.analytic, reference=largest.reference)
+        entry = int(np.abs(a).argmax())
+        c = self.bench.compared(self.name, np.array([entry]))
+        if c.wrong.any():
+            largest = self._judged([entry])
+            if largest.verdict is Verdict.DISAGREES:
+                return replace(largest, compared=a.size)
+        shown = c.analytic if c.own is None else c.own
+        index = tuple(int(k) for k in np.unravel_index(entry, a.shape))
+        return replace(block, index=index, analytic=float(shown[0]), reference=float(c.reference[0]))
 
     def _judged(self, entries: Iterable[int]) -> Block:
         bench = self.bench
