@@ -158,8 +158,11 @@ def test_it(subtests, gradient_record):
             gradient_record(result(f"case {k}", 0.5 if k == 1 else 1e-15, wrong=k == 1))
             assert k != 1
 """
-    ran = run(source, *processes)
+    ran = run(source, "--junitxml=junit.xml", *processes)
     assert ran.code == 1, ran.said
+    for case in ElementTree.parse(run.folder / "junit.xml").iter("testcase"):
+        properties = [row.get("name") for row in case.iter("property") if row.get("name") == "gradient_results"]
+        assert len(properties) <= 1
     report = ran.report()
     assert cases_of(report) == [f"case {k}" for k in range(3)]
     assert report["complete"]

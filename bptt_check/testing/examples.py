@@ -54,8 +54,8 @@ def decade(error: float | None) -> str:
 
 def in_decades(ratio: float) -> float:
     """Return log10 of ``ratio`` as a finite Python float."""
-    if math.isnan(ratio) or ratio == math.inf:
-        return FARTHEST
+    if math.isnan(ratio):
+        return FARTHEST  # nothing is further off
     return float(min(FARTHEST, max(-FARTHEST, math.log10(ratio)))) if ratio > 0 else -FARTHEST
 
 
