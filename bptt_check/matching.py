@@ -20,7 +20,9 @@ from bptt_check.faults import Fault
 from bptt_check.program import STEP, Program
 
 Array = np.ndarray[Any, Any]
-Outcome = tuple[Fault, frozenset[str], dict[str, float]]  # a fault, what it leaves wrong, and how far each target is off
+Outcome = tuple[
+    Fault, frozenset[str], dict[str, float]
+]  # a fault, what it leaves wrong, and how far each target is off
 ULPS = 2.0**16  # of a target's largest entry at a step: what two ways to compute the same may differ by,
 SINGLE_ULPS = 2.0**9  # and in float32, where as many ulps would let mistakes pass for one another
 ALIKE = 2.0**6  # times the residual of the best, within which another mistake gives the same
@@ -78,7 +80,8 @@ class Matching:
         self.observed = {
             k: a for k, a in observed.items() if k in program.right and np.shape(program.right[k]) == a.shape
         }
-        self.tolerance = max(min(ULPS * eps, SINGLE_ULPS * np.finfo(np.float32).eps), SINGLE_ULPS * eps)
+        single = SINGLE_ULPS * float(np.finfo(np.float32).eps)
+        self.tolerance = max(min(ULPS * eps, single), SINGLE_ULPS * eps)
         self.steps = {line.target for line in program.lines if line.kind == STEP}
         self.scale = {k: self._scale(k, a) for k, a in self.observed.items()}
         self.known = {k: np.isfinite(a) for k, a in self.observed.items()}
