@@ -160,6 +160,7 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> R
 
             found = diagnose(subject, gradient, reference)
             causes, blocks = found.causes, located(blocks, found.where)
+            findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
         later = looked.later

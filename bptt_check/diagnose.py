@@ -16,11 +16,9 @@ import numpy as np
 from bptt_check.bench import Bench
 from bptt_check.compare import Comparison
 from bptt_check.errors import SubjectError, SubjectFailed
-from bptt_check.faults import Fault, catalogue
-from bptt_check.lstm.forward import Trace
-from bptt_check.matching import Match, Matched, Matching
+from bptt_check.known import ULPS, Known
+from bptt_check.matching import Match, Matched
 from bptt_check.patterns import REGIONS, Pattern, Place, patterns, steps_in_words, where
-from bptt_check.program import Program
 from bptt_check.recognise import Recognised, recognise
 from bptt_check.results import Block, Cause
 from bptt_check.subject import Array, Subject
@@ -28,7 +26,6 @@ from bptt_check.subject import Array, Subject
 LARGE = {"T": 6, "B": 3, "D": 4, "H": 5}  # a case where two mistakes seldom give the same: all lengths differ
 SEED = 20  # of that case
 REFERENCE_ENTRIES = 512  # that are compared one by one for the sake of a pattern
-ULPS = 2.0**16  # of a block's largest entry: what a gradient may differ from the right one and still show a pattern
 Sides = tuple[dict[str, Array], Mapping[str, Array], Mapping[str, Array]]  # the gradient, the right one, the tolerance
 Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # right gradients by block, and what they may be off by
 Reference = Callable[[Subject], Right]
@@ -38,12 +35,14 @@ Reference = Callable[[Subject], Right]
 class Diagnosis:
     """``causes``, most telling first. ``where``: for each wrong block the entries, gate and time steps, in words.
 
-    ``recognised``: the cell that the subject computes, if it is one of the family.
+    ``recognised``: the cell that the subject computes, if it is one of the family. ``unfinished`` says so where time
+    was up before the whole catalogue had been tried.
     """
 
     causes: tuple[Cause, ...] = ()
     where: Mapping[str, str] = field(default_factory=dict)
     recognised: Recognised | None = None
+    unfinished: str = ""
 
 
 def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Reference | None = None) -> Diagnosis:
@@ -63,7 +62,11 @@ def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Referen
         own = _Look(subject, finite, reference)
         larger = None if _is_large(subject) else _enlarged(subject, reference)
         causes = larger.causes() if larger else ()
-        return Diagnosis(causes or own.causes(), own.where(), own.recognised)
+        causes = causes or own.causes()
+        if len(finite) < len(gradient):  # what is not finite has not been explained
+            causes = tuple(replace(cause, exact=False) for cause in causes)
+        unfinished = "" if causes else own.unfinished or (larger.unfinished if larger else "")
+        return Diagnosis(causes, own.where(), own.recognised, unfinished)
 
 
 def _enlarged(subject: Subject, reference: Reference | None) -> _Look | None:
@@ -93,6 +96,7 @@ class _Look:
         usable = self.recognised is not None and not self.recognised.unread
         self.known = Known(subject, self.recognised, gradient) if self.recognised and usable else None
         self.reference = reference
+        self.unfinished = ""
 
     def causes(self) -> tuple[Cause, ...]:
         """The causes, most telling first."""
@@ -100,12 +104,19 @@ class _Look:
             return self._structural()
         matched = self.known.matched()
         if matched.right:  # wrong in what no equation of ours describes, or not at this case
-            return ()
+            return self._structural()
+        if not matched.complete:
+            self.unfinished = (
+                f"time was up after {matched.tried} runs of the lines of {self.known.recognised.variant.name} with "
+                f"mistakes in them; the rest of the catalogue was left out. Check a smaller case for the cause"
+            )
         causes = _causes(self.known, matched)
         if matched.matches and not matched.left:
             return causes
-        both = (*self._structural(), *causes)
-        return tuple(sorted(both, key=lambda cause: (not cause.exact, not cause.explains)))
+        structural = self._structural()
+        if matched.matches and any(cause.exact for cause in structural):
+            structural = tuple(replace(cause, exact=False) for cause in structural)
+        return tuple(sorted((*structural, *causes), key=lambda cause: (not cause.exact, not cause.explains)))
 
     def where(self) -> dict[str, str]:
         """For each wrong block, in words: time steps, rows, columns, gate."""
@@ -125,7 +136,7 @@ class _Look:
         if place.entries:
             parts.append(f"right but for {place.entries}")
         if self.known and place.gate is None:
-            off = np.abs(analytic[place.block] - right[place.block]) > tolerance[place.block]
+            off = _off(analytic[place.block], right[place.block], tolerance[place.block])
             gates = self.known.gates(place.block, off)
             parts.append(f"of gate {', '.join(gates)} alone" if gates else "")
         return ", ".join(filter(None, parts))
@@ -150,8 +161,12 @@ class _Look:
     @cached_property
     def _sides(self) -> Sides | None:
         sides: Right | None = self.known.reference() if self.known else None
-        if sides is None and self.reference is not None:
-            sides = self.reference(self.subject)
+        foreign = sides is not None and any(
+            name not in sides[0] for name in self.gradient if name in self.subject.point
+        )
+        if self.reference is not None and (sides is None or foreign):
+            measured = self.reference(self.subject)
+            sides = measured if sides is None else ({**measured[0], **sides[0]}, {**measured[1], **sides[1]})
         if sides is None:
             return None
         right, tolerance = sides
@@ -168,99 +183,18 @@ class _Look:
         by_step = self.known.steps if self.known else {}
         point = self.subject.blocks
         found = patterns(analytic, right, tolerance, point=point, lengths=lengths, by_step=by_step)
-        return tuple(_cause_of_pattern(pattern) for pattern in found if pattern.kind not in REGIONS)  # those are places
+        telling = [pattern for pattern in found if pattern.kind not in REGIONS]  # those are places
+        explained = {name for pattern in telling if pattern.exact for name in pattern.blocks}
+        wrong = {name for name, a in analytic.items() if _off(a, right[name], tolerance[name]).any()}
+        causes = [_cause_of_pattern(pattern) for pattern in telling]
+        if not wrong <= explained or len(analytic) < len(self.subject.point.keys() & self.gradient.keys()):
+            causes = [replace(cause, exact=False) for cause in causes]
+        return tuple(causes)
 
 
-class Known:
-    """A subject whose cell is known, in the terms of that cell."""
-
-    def __init__(self, subject: Subject, recognised: Recognised, gradient: Mapping[str, Array]) -> None:
-        self.subject, self.recognised, self.gradient = subject, recognised, gradient
-        self.trace: Trace = recognised.trace(subject.point)
-        self.dl, self.dl_ds = recognised.arriving(subject.point)
-        kinds = [np.asarray(a).dtype for a in (*subject.point.values(), *gradient.values())]
-        self.eps = max(float(np.finfo(kind).eps) for kind in [*kinds, np.dtype(subject.precision or float)])
-        self.theirs = {name: np.asarray(gradient[name], dtype=float) for name in gradient}
-        self.ends = recognised.gradients_in_ours(self.theirs)
-        self.steps_of = _intermediates(recognised, self.theirs, self.ends)
-        observed = {f"d{name}": array for name, array in self.ends.items()} | self.steps_of
-        self.program = Program(self.trace, self.dl, dl_ds=self.dl_ds, held=self.steps_of)
-        self.matching = Matching(self.program, observed, eps=self.eps)
-
-    @property
-    def faults(self) -> tuple[Fault, ...]:
-        """The catalogue of the cell, but for what a cell that is unrolled by the harness cannot get wrong."""
-        faults = catalogue(self.recognised.variant)
-        if not any(name.startswith("next ") for name in self.subject.interventions):
-            return faults
-        return tuple(f for f in faults if all(target != "dh" for target, _ in f.changes))
-
-    def matched(self) -> Matched:
-        """The gradient held against the catalogue."""
-        return self.matching.against(self.faults)
-
-    def reference(self) -> tuple[dict[str, Array], dict[str, Array]]:
-        """The right gradient by the equations of the cell, in the subject's names, and what it may be off by."""
-        right = Program(self.trace, self.dl, dl_ds=self.dl_ds).right
-        ours = {name: right[f"d{name}"] for name in self.recognised.sources.places if f"d{name}" in right}
-        theirs = self.recognised.theirs(ours)
-        off = {name: np.full(a.shape, ULPS * self.eps * float(np.abs(a).max(initial=0))) for name, a in theirs.items()}
-        return theirs, off
-
-    @property
-    def steps(self) -> dict[str, Array]:
-        """What each step contributes to the right gradient of each weight, (T, …), in the subject's names."""
-        by_step = Program(self.trace, self.dl, dl_ds=self.dl_ds).contributions()
-        T = self.program.T
-        each = [self.recognised.theirs({k[1:]: steps[t] for k, steps in by_step.items()}) for t in range(T)]
-        timed = {name for name, a in self.theirs.items() if a.shape[:1] == (T,) and name == "x"}
-        return {name: np.stack([one[name] for one in each]) for name in each[0] if name not in timed}
-
-    def gates(self, name: str, off: Array) -> tuple[str, ...]:
-        """The gates whose rows or columns of a packed array are wrong, where they are not all that it holds."""
-        start = self.recognised.sources.starts.get(name)
-        if start is None:
-            return ()
-        wrong = start + np.flatnonzero(off)
-        held: dict[str, bool] = {}
-        for ours, everything in self.recognised.sources.places.items():
-            if ours[:2] not in ("W_", "b_", "p_"):
-                continue
-            for places in everything:
-                if ((places >= start) & (places < start + off.size)).any():
-                    held[ours[2]] = held.get(ours[2], False) or bool(np.isin(wrong, places).any())
-        gates = tuple(gate for gate, is_wrong in held.items() if is_wrong)
-        return gates if len(gates) < len(held) else ()
-
-    def named(self, targets: tuple[str, ...]) -> tuple[str, ...]:
-        """Targets of the program by the subject's own names, where it has them."""
-        back = {f"d{ours}": theirs for theirs, ours in self.recognised.taps.items() if theirs in self.theirs}
-        whose: dict[str, str] = {}
-        for name, start in self.recognised.sources.starts.items():
-            stop = start + self.recognised.sources.point[name].size
-            for ours, everything in self.recognised.sources.places.items():
-                if any(((places >= start) & (places < stop)).any() for places in everything):
-                    whose.setdefault(f"d{ours}", name)
-        return tuple(dict.fromkeys(whose.get(target, back.get(target, target)) for target in targets))
-
-
-def _intermediates(recognised: Recognised, theirs: Mapping[str, Array], ends: Mapping[str, Array]) -> dict[str, Array]:
-    """What was returned for intermediates, by target of the program.
-
-    A cell's ``next s(t)`` is what step t+1 handed back to s(t); so it is what the line of ds_next gave at step t+1, and
-    what it gave at step 1 is the derivative of s(0).
-    """
-    T, B, _, H = recognised.steps
-    found: dict[str, Array] = {}
-    for name, ours in recognised.taps.items():
-        array = theirs.get(name)
-        if array is None or array.shape != (T, B, H):
-            continue
-        if not name.startswith("next ") or ours == "h":
-            found[f"d{ours}"] = array
-        elif f"{ours}0" in ends:
-            found[f"d{ours}_next"] = np.concatenate([ends[f"{ours}0"][None], array[:-1]])
-    return found
+def _off(a: Array, right: Array, tolerance: Array) -> Array:
+    """Which entries are wrong; those that have not been compared are not."""
+    return np.asarray(np.abs(a - right) > tolerance)
 
 
 def _causes(known: Known, matched: Matched) -> tuple[Cause, ...]:
@@ -290,6 +224,7 @@ def _cause_of(known: Known, match: Match, matched: Matched) -> Cause:
         explanation=fault.says,
         remedy=fault.remedy,
         also=tuple(other.id for other in others),
+        equations=tuple(dict.fromkeys(o.equation for o in others if o.equation != fault.equation))[:2],
         why=fault.why,
         code=fault.code,
         explains=known.named(match.explains),

@@ -80,7 +80,8 @@ class Matching:
         self.observed = {
             k: a for k, a in observed.items() if k in program.right and np.shape(program.right[k]) == a.shape
         }
-        self.tolerance = max(min(ULPS * eps, SINGLE_ULPS * np.finfo(np.float32).eps), SINGLE_ULPS * eps)
+        single = SINGLE_ULPS * float(np.finfo(np.float32).eps)
+        self.tolerance = max(min(ULPS * eps, single), SINGLE_ULPS * eps)
         self.steps = {line.target for line in program.lines if line.kind == STEP}
         self.scale = {k: self._scale(k, a) for k, a in self.observed.items()}
         self.known = {k: np.isfinite(a) for k, a in self.observed.items()}

@@ -10,6 +10,7 @@ from enum import Enum
 from bptt_check.errors import GradientDisagrees, GradientInconclusive
 
 WIDTH = 100  # columns of a printed table
+CAUSES = 4  # that are printed
 RARE = 0.1  # share of calls that a rare fault strikes, for stating what repeated calls could have missed
 
 
@@ -64,8 +65,9 @@ class Cause:
     ``fault`` is an id of the catalogue (``bptt-check faults``) or the kind of a pattern; ``equation`` what it spoils.
     ``exact``: made on purpose, it gives the gradient under test to rounding, wherever that is wrong. ``residual`` is
     what is left then, relative to the largest entry of each block; of a cause that matches nothing, the share of the
-    disagreement that it does not explain. ``also`` are faults that no case tried can tell from it. ``explains`` are the
-    blocks that it accounts for, empty for one that is only near.
+    disagreement that it does not explain. ``also`` are faults that no case tried can tell from it, ``equations`` what
+    they spoil where that is another one. ``explains`` are the blocks that it accounts for, empty for one that is only
+    near. Several exact causes are several mistakes at once, which together give the gradient.
     """
 
     fault: str
@@ -78,9 +80,10 @@ class Cause:
     why: str = ""
     code: tuple[str, ...] = ()
     explains: tuple[str, ...] = ()
+    equations: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        equation = f" → {self.equation}" if self.equation else ""
+        equation = f" → {' or '.join((self.equation, *self.equations))}" if self.equation else ""
         close = f"agrees to {self.residual:.0e}" if self.residual else "agrees to the last bit"
         if self.exact:
             return f"looks exactly like: {self.explanation}{equation} ({close})"
@@ -218,12 +221,25 @@ def _table(result: Result) -> str:
         )
     for finding in result.findings:
         lines += _wrapped(f"finding: {finding}")
-    for cause in result.causes:
-        lines += _wrapped(str(cause))
-        if cause.also:
-            lines += _wrapped(f"  the same here: {', '.join(cause.also[:4])}" + ", …" * (len(cause.also) > 4))
-        if cause.remedy:
-            lines += _wrapped(f"mend: {cause.remedy}")
+    lines += _causes(result.causes)
     if result.verdict is not Verdict.AGREES:
         lines += _wrapped(result.verdict.advice)
     return "\n".join(lines)
+
+
+def _causes(causes: tuple[Cause, ...]) -> list[str]:
+    """What a disagreement looks like, and what to write instead."""
+    lines: list[str] = []
+    several = len(causes) > 1 and all(cause.exact for cause in causes)
+    if several:
+        lines += _wrapped(f"{len(causes)} mistakes at once; together they give this gradient:")
+    for cause in causes[:CAUSES]:
+        lines += _wrapped(str(cause))
+        if cause.also:
+            same = ", ".join(cause.also[:4]) + ", …" * (len(cause.also) > 4)
+            lines += _wrapped(f"  cannot be told from it here: {same}")
+        if cause.remedy:
+            lines += _wrapped(f"mend: {cause.remedy}")
+    if len(causes) > CAUSES:
+        lines += _wrapped(f"and {len(causes) - CAUSES} more, of {', '.join(c.fault for c in causes[CAUSES:][:4])} …")
+    return lines

@@ -113,6 +113,7 @@ def _guesses(
     yield from between.added_up(told, blocks)
     yield from arrangements.rearranged(told, lengths)
     yield from steps.counted_wrong(wrong, by_step)
+    yield from steps.zero_but_for(told)
     yield from factors.added(told, point)
     yield from values.clipped(told)
     yield from values.cut_off(told)

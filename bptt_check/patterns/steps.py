@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bptt_check.compare import is_timed
 from bptt_check.patterns.guess import Guess
+from bptt_check.patterns.regions import steps_in_words
 from bptt_check.patterns.side import Array, Side
 
 RANGES = 48  # steps up to which every range of them is tried; beyond, those that begin or end the sequence
@@ -56,6 +58,25 @@ def counted_wrong(wrong: Sequence[Side], by_step: Mapping[str, Array]) -> Iterat
                 tale.kind, side, tale.message, tale.remedy, predicted, spread,
                 key=(tale.message,), choices=float(len(tales)),
             )  # fmt: skip
+
+
+def zero_but_for(wrong: Sequence[Side]) -> Iterator[Guess]:
+    """Blocks over time that hold some steps rightly and zeros at all others."""
+    for side in wrong:
+        if not is_timed(side.name) or side.a.ndim < 2 or len(side.a) < 2:
+            continue
+        T = len(side.a)
+        held = side.a.reshape(T, -1).any(axis=1)
+        missing = side.wrong.reshape(T, -1).any(axis=1)
+        if not held.any() or (held & missing).any() or (missing & ~side.known.reshape(T, -1).any(axis=1)).any():
+            continue
+        steps = [int(t) + 1 for t in np.flatnonzero(held)]
+        kind = {(1,): "first-step", (T,): "last-step"}.get(tuple(steps), "steps")
+        said = steps_in_words(steps, T).removeprefix("at ").replace(" only", "")
+        yield Guess(
+            kind, side, f"is zero but for {said}", "write it at every step, inside the loop",
+            np.where(held.reshape(-1, *[1] * (side.a.ndim - 1)), side.r, 0), key=("but for", said), choices=2.0 * T,
+        )  # fmt: skip
 
 
 def steps_missing(guess: Guess, T: int) -> tuple[int, ...]:

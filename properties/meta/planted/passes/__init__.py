@@ -56,3 +56,24 @@ def all_mistakes() -> Iterator[tuple[str, Mistake]]:
 def subject_of(style: str, mistake: Mistake | None = None, rng: int = 0) -> Any:
     """The pass as a subject, at a point drawn from a seed."""
     return loaded(style, mistake).subject(rng)
+
+
+def amiss(mistake: Mistake, result: Any) -> str:
+    """What is said about a mistake and should not be, or is missing; empty where all is as expected."""
+    cause = result.causes[0] if result.causes else None
+    if result.verdict.value != "DISAGREES":
+        return f"the verdict is {result.verdict}"
+    if not mistake.causes:
+        return f"{cause.fault} is called exact" if cause is not None and cause.exact else _unnamed(mistake, result)
+    if cause is None or not any(each.startswith(mistake.causes) for each in (cause.fault, *cause.also)):
+        return f"named {cause.fault if cause else 'nothing'}, not {' or '.join(mistake.causes)}"
+    if not all(each.exact for each in result.causes):
+        return f"{cause.fault} is not called exact"
+    if mistake.equation and mistake.equation != cause.equation:
+        return f"{cause.equation} is named, not {mistake.equation}"
+    return _unnamed(mistake, result)
+
+
+def _unnamed(mistake: Mistake, result: Any) -> str:
+    said = " ".join([*(f.message for f in result.findings), *(block.where for block in result.blocks.values())])
+    return "" if mistake.named in said else f"{mistake.named} is not named"

@@ -1,9 +1,9 @@
 """A network as an object: weights and gradients are attributes, the tape is kept in lists, the loss is a method."""
 
 import numpy as np
-from planted.passes import Mistake
 
 from bptt_check import Subject
+from planted.passes import Mistake
 
 GATES = ("in", "forget", "out", "cand")
 
@@ -87,19 +87,50 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("factor 2 lost", "2 * (self.hid[t + 1] - self.wanted[t])", "(self.hid[t + 1] - self.wanted[t])",
-            ("loss-factor-half", "scaled"), "B1"),
-    Mistake("gradient replaced", "setattr(self, name, getattr(self, name) + value)", "setattr(self, name, value)",
-            ("sum-over-time-assigned",), "B5"),
-    Mistake("accumulators start at one", "np.zeros_like(getattr(self, name)))", "np.ones_like(getattr(self, name)))",
-            ("sum-starts-at-one",), "B5"),
-    Mistake("recurrent matrix not transposed", 'd_hid += d_net[gate] @ getattr(self, f"u_{gate}").T',
-            'd_hid += d_net[gate] @ getattr(self, f"u_{gate}")', ("back-transposed",), "B7"),
-    Mistake("h(t) in the outer product", "self.hid[t].T @ d_net", "self.hid[t + 1].T @ d_net",
-            ("state-of-this-step",), "B5"),
-    Mistake("carry of the memory lost", 'd_mem = d_mem * a["forget"]', "d_mem = np.zeros_like(d_mem)",
-            ("ds-next-dropped", "ds-carry-dropped"), "B2"),
+    Mistake(
+        "factor 2 lost",
+        "2 * (self.hid[t + 1] - self.wanted[t])",
+        "(self.hid[t + 1] - self.wanted[t])",
+        ("loss-factor-half", "scaled"),
+        "B1",
+    ),
+    Mistake(
+        "gradient replaced",
+        "setattr(self, name, getattr(self, name) + value)",
+        "setattr(self, name, value)",
+        ("sum-over-time-assigned",),
+        "B5",
+    ),
+    Mistake(
+        "accumulators start at one",
+        "np.zeros_like(getattr(self, name)))",
+        "np.ones_like(getattr(self, name)))",
+        ("sum-starts-at-one",),
+        "B5",
+    ),
+    Mistake(
+        "recurrent matrix not transposed",
+        'd_hid += d_net[gate] @ getattr(self, f"u_{gate}").T',
+        'd_hid += d_net[gate] @ getattr(self, f"u_{gate}")',
+        ("back-transposed",),
+        "B7",
+    ),
+    Mistake(
+        "h(t) in the outer product", "self.hid[t].T @ d_net", "self.hid[t + 1].T @ d_net", ("state-of-this-step",), "B5"
+    ),
+    Mistake(
+        "carry of the memory lost",
+        'd_mem = d_mem * a["forget"]',
+        "d_mem = np.zeros_like(d_mem)",
+        ("ds-next-dropped", "ds-carry-dropped"),
+        "B2",
+    ),
     Mistake("carry never reset", "d_hid = np.zeros_like(d_hid)", "pass", ("dh-next-of-dh",), "B7"),
-    Mistake("sign of the error", "2 * (self.hid[t + 1] - self.wanted[t])", "2 * (self.wanted[t] - self.hid[t + 1])",
-            ("loss-sign", "scaled"), "B1"),
-)  # fmt: skip
+    Mistake(
+        "sign of the error",
+        "2 * (self.hid[t + 1] - self.wanted[t])",
+        "2 * (self.wanted[t] - self.hid[t + 1])",
+        ("loss-sign", "scaled"),
+        "B1",
+    ),
+)

@@ -1,9 +1,9 @@
 """A plain recurrent network over characters: one-hot columns, softmax on an output layer; inputs in a closure."""
 
 import numpy as np
-from planted.passes import Mistake
 
 from bptt_check import Subject
+from planted.passes import Mistake
 
 
 def make(inputs, targets, size):
@@ -53,13 +53,21 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("clipped inside", 'd["hprev"] = dhnext', 'd["hprev"] = dhnext; d = {k: np.clip(v, -0.3, 0.3) for k, v in d.items()}',
-            ("clipped",)),
+    Mistake(
+        "clipped inside",
+        'd["hprev"] = dhnext',
+        'd["hprev"] = dhnext; d = {k: np.clip(v, -0.3, 0.3) for k, v in d.items()}',
+        ("clipped",),
+    ),
     Mistake("slope at z", "(1 - hs[t] * hs[t])", "(1 - np.tanh(hs[t]) ** 2)"),
     Mistake("not transposed", 'np.dot(p["Whh"].T, dhraw)', 'np.dot(p["Whh"], dhraw)'),
-    Mistake("carry dropped", '.T, dy) + dhnext', ".T, dy)"),
-    Mistake("divided by the number of steps", 'd["hprev"] = dhnext',
-            'd["hprev"] = dhnext; d = {k: v / len(inputs) for k, v in d.items()}', ("scaled",)),
+    Mistake("carry dropped", ".T, dy) + dhnext", ".T, dy)"),
+    Mistake(
+        "divided by the number of steps",
+        'd["hprev"] = dhnext',
+        'd["hprev"] = dhnext; d = {k: v / len(inputs) for k, v in d.items()}',
+        ("scaled",),
+    ),
     Mistake("descent", "return d\n", "return {k: -v for k, v in d.items()}\n", ("scaled",)),
     Mistake("rubbish to start with", "np.zeros_like(v) for", "np.full_like(v, 0.5) for", ("offset",)),
-)  # fmt: skip
+)

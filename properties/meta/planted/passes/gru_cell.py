@@ -1,9 +1,9 @@
 """A GRU as one step that the caller unrolls, with its gates handed out."""
 
 import numpy as np
-from planted.passes import Mistake
 
 from bptt_check import Subject
+from planted.passes import Mistake
 
 
 class Gru:

@@ -1,9 +1,9 @@
 """A GRU, with a dict of lists for its tape."""
 
 import numpy as np
-from planted.passes import Mistake
 
 from bptt_check import Subject
+from planted.passes import Mistake
 
 
 def sg(v):
@@ -17,7 +17,7 @@ def forward(p):
         z = sg(x @ p["Wz"] + h @ p["Uz"] + p["bz"])
         r = sg(x @ p["Wr"] + h @ p["Ur"] + p["br"])
         n = np.tanh(x @ p["Wn"] + (r * h) @ p["Un"] + p["bn"])
-        for k, v in zip("hzrn", (h, z, r, n)):
+        for k, v in zip("hzrn", (h, z, r, n), strict=False):
             tape[k].append(v)
         h = z * h + (1 - z) * n
     out = np.stack([*tape["h"][1:], h])
@@ -62,10 +62,10 @@ def subject(rng):
 MISTAKES = (
     Mistake("reset gate left out of the sum", 'g["Un"] += (r * h).T @ dn', 'g["Un"] += h.T @ dn'),
     Mistake("transposed", 'g["Uz"] += h.T @ dz', 'g["Uz"] += dz.T @ h', ("transposed",)),
-    Mistake("assigned", 'g["Wz"] += x.T @ dz', 'g["Wz"] = x.T @ dz', ("first-step",)),
+    Mistake("assigned", 'g["Wz"] += x.T @ dz', 'g["Wz"] = x.T @ dz'),
     Mistake("one path of h missing", "drh * r + dz", "dz"),
     Mistake("x of the reset gate missing", ' + dr @ p["Wr"].T', ""),
     Mistake("the halves swapped", "dh * (h - n) * z", "dh * (n - h) * z"),
     Mistake("initial state forgotten", 'g["h0"] = dh', "pass", ("zero",)),
     Mistake("mean over the batch", 'g["bz"] += dz.sum(axis=0)', 'g["bz"] += dz.mean(axis=0)', ("scaled",)),
-)  # fmt: skip
+)

@@ -1,11 +1,11 @@
 """Everything preallocated, filled in place, without a slot for the initial state; parameters of all gates in arrays."""
 
 import numpy as np
-from planted.passes import Mistake
 
 from bptt_check import Subject
+from planted.passes import Mistake
 
-I, F, O, G = range(4)
+IN, KEEP, OUT, NEW = range(4)
 
 
 def forward(p):
@@ -18,9 +18,9 @@ def forward(p):
         cp = cs[t - 1] if t else np.zeros((N, H))
         for k in range(4):
             net = x[t] @ W[k].T + hp @ R[k].T + b[k]
-            acts[t, k] = np.tanh(net) if k == G else 1 / (1 + np.exp(-net))
-        cs[t] = acts[t, F] * cp + acts[t, I] * acts[t, G]
-        hs[t] = acts[t, O] * np.tanh(cs[t])
+            acts[t, k] = np.tanh(net) if k == NEW else 1 / (1 + np.exp(-net))
+        cs[t] = acts[t, KEEP] * cp + acts[t, IN] * acts[t, NEW]
+        hs[t] = acts[t, OUT] * np.tanh(cs[t])
     return hs, (p, acts, cs, hs)
 
 
@@ -37,12 +37,12 @@ def backward(cache, dhs):
         cp = cs[t - 1] if t else np.zeros((N, H))
         dh += dhs[t]
         tc = np.tanh(cs[t])
-        dc += dh * acts[t, O] * (1 - tc * tc)
-        dnet[I] = dc * acts[t, G]
-        dnet[F] = dc * cp
-        dnet[O] = dh * tc
+        dc += dh * acts[t, OUT] * (1 - tc * tc)
+        dnet[IN] = dc * acts[t, NEW]
+        dnet[KEEP] = dc * cp
+        dnet[OUT] = dh * tc
         dnet[:3] *= acts[t, :3] * (1 - acts[t, :3])
-        dnet[G] = dc * acts[t, I] * (1 - acts[t, G] ** 2)
+        dnet[NEW] = dc * acts[t, IN] * (1 - acts[t, NEW] ** 2)
         dh[...] = 0
         for k in range(4):
             dW[k] += dnet[k].T @ x[t]
@@ -50,7 +50,7 @@ def backward(cache, dhs):
             db[k] += dnet[k].sum(axis=0)
             dx[t] += dnet[k] @ W[k]
             dh += dnet[k] @ R[k]
-        dc *= acts[t, F]
+        dc *= acts[t, KEEP]
     return {"x": dx, "W": dW, "R": dR, "b": db}
 
 
@@ -62,15 +62,33 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("wraps at the first step", "dnet[F] = dc * cp", "dnet[F] = dc * cs[t - 1]", ("df-from-s-wrapping",), "B3"),
-    Mistake("wraps in the weights", "dR[k] += dnet[k].T @ hp", "dR[k] += dnet[k].T @ hs[t - 1]", ("state-wrapping",),
-            "B5"),
+    Mistake(
+        "wraps at the first step", "dnet[KEEP] = dc * cp", "dnet[KEEP] = dc * cs[t - 1]", ("df-from-s-wrapping",), "B3"
+    ),
+    Mistake(
+        "wraps in the weights", "dR[k] += dnet[k].T @ hp", "dR[k] += dnet[k].T @ hs[t - 1]", ("state-wrapping",), "B5"
+    ),
     Mistake("rows for columns", "dR[k] += dnet[k].T @ hp", "dR[k] += hp.T @ dnet[k]", ("matrix-transposed",), "B5"),
     Mistake("carry not cleared", "dh[...] = 0", "pass", ("dh-next-of-dh",), "B7"),
-    Mistake("carry of the memory set", "dc += dh * acts[t, O]", "dc = dh * acts[t, O]",
-            ("ds-carry-dropped", "ds-next-dropped"), "B2"),
-    Mistake("slope over all four", "dnet[G] = dc * acts[t, I] * (1 - acts[t, G] ** 2)",
-            "dnet[G] = dc * acts[t, I] * acts[t, G] * (1 - acts[t, G])", ("candidate-slope-logistic",), "B4"),
-    Mistake("input of the step before", "dW[k] += dnet[k].T @ x[t]", "dW[k] += dnet[k].T @ x[t - 1]",
-            ("input-of-step-before-wrapping",), "B5"),
-)  # fmt: skip
+    Mistake(
+        "carry of the memory set",
+        "dc += dh * acts[t, OUT]",
+        "dc = dh * acts[t, OUT]",
+        ("ds-carry-dropped", "ds-next-dropped"),
+        "B2",
+    ),
+    Mistake(
+        "slope over all four",
+        "dnet[NEW] = dc * acts[t, IN] * (1 - acts[t, NEW] ** 2)",
+        "dnet[NEW] = dc * acts[t, IN] * acts[t, NEW] * (1 - acts[t, NEW])",
+        ("candidate-slope-logistic",),
+        "B4",
+    ),
+    Mistake(
+        "input of the step before",
+        "dW[k] += dnet[k].T @ x[t]",
+        "dW[k] += dnet[k].T @ x[t - 1]",
+        ("input-of-step-before-wrapping",),
+        "B5",
+    ),
+)

@@ -1,9 +1,9 @@
 """One step at a time, the caller unrolls: a cell with names of its own, which hands out what it computed on the way."""
 
 import numpy as np
-from planted.passes import Mistake
 
 from bptt_check import Subject
+from planted.passes import Mistake
 
 
 class Step:
@@ -48,6 +48,11 @@ MISTAKES = (
     Mistake("carry not taken", 'd_c = d["c"] + read', "d_c = read", ("ds-carry-dropped",), "B2"),
     Mistake("a slope for all", "(1 - new**2) * d_new", "new * (1 - new) * d_new", ("candidate-slope-logistic",), "B4"),
     Mistake("x for y", 'prev["y"].T @ net', '(keep * prev["y"]).T @ net', (), "", "dWy"),
-    Mistake("two mistakes", "d_new = write * d_c", "d_new = new * d_c; d_read = c * d_read / np.tanh(c)",
-            ("dg-from-g", "do-from-s"), "B3"),
-)  # fmt: skip
+    Mistake(
+        "two mistakes",
+        "d_new = write * d_c",
+        "d_new = new * d_c; d_read = c * d_read / np.tanh(c)",
+        ("dg-from-g", "do-from-s"),
+        "B3",
+    ),
+)

@@ -1,9 +1,9 @@
 """An LSTM layer with its four gates in one matrix of rows [h, x, 1], in the order input, forget, output, candidate."""
 
 import numpy as np
-from planted.passes import Mistake
 
 from bptt_check import Subject
+from planted.passes import Mistake
 
 
 def sig(v):
@@ -98,7 +98,12 @@ MISTAKES = (
         ("df-from-s-after-first-step",),
         "B3",
     ),
-    Mistake("candidate as a gate", "(1 - f[:, 3 * n :] ** 2)", "(f[:, 3 * n :] * (1 - f[:, 3 * n :]))",
-            ("candidate-slope-logistic",), "B4"),
+    Mistake(
+        "candidate as a gate",
+        "(1 - f[:, 3 * n :] ** 2)",
+        "(f[:, 3 * n :] * (1 - f[:, 3 * n :]))",
+        ("candidate-slope-logistic",),
+        "B4",
+    ),
     Mistake("c0 not written", "dc0 = f[:, n : 2 * n] * dC[t]", "pass", ("initial-forgotten",), "B9"),
-)  # fmt: skip
+)

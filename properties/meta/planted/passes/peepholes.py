@@ -3,9 +3,9 @@
 from collections import namedtuple
 
 import numpy as np
-from planted.passes import Mistake
 
 from bptt_check import Subject
+from planted.passes import Mistake
 
 Step = namedtuple("Step", "x h c i f o u c1")
 
@@ -36,7 +36,7 @@ def step_back(p, s, dh, dc, g):
     zf = dc * s.c * s.f * (1 - s.f)
     zu = dc * s.i * (1 - s.u**2)
     dx = dh0 = 0.0
-    for k, z in dict(i=zi, f=zf, u=zu, o=zo).items():
+    for k, z in {"i": zi, "f": zf, "u": zu, "o": zo}.items():
         g[f"W{k}"] += s.x.T @ z
         g[f"R{k}"] += s.h.T @ z
         g[f"b{k}"] += z.sum(axis=0)
@@ -69,12 +69,33 @@ def subject(rng):
 
 MISTAKES = (
     Mistake("no path through the output peephole", ' + zo * p["po"]', "", ("ds-peephole-forgotten",), "B2p"),
-    Mistake("peepholes back through time forgotten", 'return dx, dh0, dc * s.f + zi * p["pi"] + zf * p["pf"]',
-            "return dx, dh0, dc * s.f", ("ds-next-peepholes-forgotten",), "B8p"),
-    Mistake("output peephole sees the old memory", '(zo * s.c1).sum', "(zo * s.c).sum",
-            ("peephole-weight-step-of-o",), "B5p"),
-    Mistake("the last memory's derivative ignored", 'd["last"].copy()', 'np.zeros_like(d["last"])', ("ds-final-ignored",), "B2"),
+    Mistake(
+        "peepholes back through time forgotten",
+        'return dx, dh0, dc * s.f + zi * p["pi"] + zf * p["pf"]',
+        "return dx, dh0, dc * s.f",
+        ("ds-next-peepholes-forgotten",),
+        "B8p",
+    ),
+    Mistake(
+        "output peephole sees the old memory",
+        "(zo * s.c1).sum",
+        "(zo * s.c).sum",
+        ("peephole-weight-step-of-o",),
+        "B5p",
+    ),
+    Mistake(
+        "the last memory's derivative ignored",
+        'd["last"].copy()',
+        'np.zeros_like(d["last"])',
+        ("ds-final-ignored",),
+        "B2",
+    ),
     Mistake("o after i", "zo = dh * th * s.o * (1 - s.o)", "zo = dh * s.c1 * s.o * (1 - s.o)", ("do-from-s",), "B3"),
-    Mistake("the batch averaged", 'g[f"W{k}"] += s.x.T @ z', 'g[f"W{k}"] += s.x.T @ z / len(z)',
-            ("sum-as-mean-over-batch",), "B5"),
-)  # fmt: skip
+    Mistake(
+        "the batch averaged",
+        'g[f"W{k}"] += s.x.T @ z',
+        'g[f"W{k}"] += s.x.T @ z / len(z)',
+        ("sum-as-mean-over-batch",),
+        "B5",
+    ),
+)

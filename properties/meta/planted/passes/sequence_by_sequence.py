@@ -1,9 +1,9 @@
 """Loops over sequences and over time, vectors throughout, caches in a dict by (sequence, step); no initial states."""
 
 import numpy as np
-from planted.passes import Mistake
 
 from bptt_check import Subject
+from planted.passes import Mistake
 
 
 def sq(v):
@@ -35,14 +35,14 @@ def backward(cache, dout):
     for n in range(dout.shape[0]):
         dh, ds = 0.0, 0.0
         for t in range(dout.shape[1] - 1, -1, -1):
-            v, h, s, a, i, f, o = cache[n, t]
+            v, _h, s, a, i, f, o = cache[n, t]
             dh = dh + dout[n, t]
             ds = ds + o * dh
             do = cache[n, t, "s"] * dh * o * (1 - o)
             di = ds * a * i * (1 - i)
             df = ds * s * f * (1 - f)
             da = ds * i * (1 - a**2)
-            for k, d in zip("aifo", (da, di, df, do)):
+            for k, d in zip("aifo", (da, di, df, do), strict=False):
                 g[k + "_w"] += np.outer(d, v)
                 g[k + "_bias"] += d
             dv = p["a_w"].T @ da + p["i_w"].T @ di + p["f_w"].T @ df + p["o_w"].T @ do
@@ -60,13 +60,23 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("weights assigned", 'g[k + "_w"] += np.outer(d, v)', 'g[k + "_w"] = np.outer(d, v)',
-            ("sum-assigned-throughout-of-weights",), "B5"),
+    Mistake(
+        "weights assigned",
+        'g[k + "_w"] += np.outer(d, v)',
+        'g[k + "_w"] = np.outer(d, v)',
+        ("sum-assigned-throughout-of-weights",),
+        "B5",
+    ),
     Mistake("biases assigned", 'g[k + "_bias"] += d', 'g[k + "_bias"] = d', ("sum-assigned-throughout",), "B6"),
     Mistake("memory before the step", 'do = cache[n, t, "s"] * dh', "do = s * dh", ("do-from-s-before",), "B3"),
-    Mistake("tanh slope that is not there", "ds = ds + o * dh",
-            'ds = ds + o * dh * (1 - np.tanh(cache[n, t, "s"]) ** 2)', ("ds-slope-not-there",), "B2"),
+    Mistake(
+        "tanh slope that is not there",
+        "ds = ds + o * dh",
+        'ds = ds + o * dh * (1 - np.tanh(cache[n, t, "s"]) ** 2)',
+        ("ds-slope-not-there",),
+        "B2",
+    ),
     Mistake("memory carried by i", "ds = ds * f", "ds = ds * i", ("ds-next-from-i",), "B8"),
     Mistake("gates from dh", "di = ds * a", "di = dh * a", ("gate-from-dh.di",), "B3"),
     Mistake("states carried across sequences", "dh, ds = 0.0, 0.0", "dh, ds = (0.0, 0.0) if n == 0 else (dh, ds)", ()),
-)  # fmt: skip
+)

@@ -1,9 +1,9 @@
 """Two functions over nested lists of matrices; batch first; the forward pass is run again inside the gradient."""
 
 import numpy as np
-from planted.passes import Mistake
 
 from bptt_check import Subject
+from planted.passes import Mistake
 
 
 def logistic(v):
@@ -77,17 +77,50 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("three gates of four", "dh[t] = sum(d[k] @ p[\"U\"][k].T for k in range(4))",
-            "dh[t] = sum(d[k] @ p[\"U\"][k].T for k in range(3))", ("back-without-g",), "B7"),
-    Mistake("last index wraps", "dh[t] = dh[t] + dout[:, t - 1]", "dh[t] = dh[t] + dout[:, t - 2]", ("dh-loss-joins-late",), "B1"),
-    Mistake("loss at t = 0 too", "        if t > 0:\n            dh[t]", "        if True:\n            dh[t]", ("initial-of-last-loss",), "B9"),
-    Mistake("carry of the memory without f", "dc[t] = dc[t + 1] * f[t]", "dc[t] = dc[t + 1]", ("ds-next-without-f",),
-            "B8"),
-    Mistake("forget gate of the step before", "dc[t] = dc[t + 1] * f[t]", "dc[t] = dc[t + 1] * f[t - 1]",
-            ("ds-next-from-f-before-wrapping",), "B8"),
+    Mistake(
+        "three gates of four",
+        'dh[t] = sum(d[k] @ p["U"][k].T for k in range(4))',
+        'dh[t] = sum(d[k] @ p["U"][k].T for k in range(3))',
+        ("back-without-g",),
+        "B7",
+    ),
+    Mistake(
+        "last index wraps",
+        "dh[t] = dh[t] + dout[:, t - 1]",
+        "dh[t] = dh[t] + dout[:, t - 2]",
+        ("dh-loss-joins-late",),
+        "B1",
+    ),
+    Mistake(
+        "loss at t = 0 too",
+        "        if t > 0:\n            dh[t]",
+        "        if True:\n            dh[t]",
+        ("initial-of-last-loss",),
+        "B9",
+    ),
+    Mistake(
+        "carry of the memory without f", "dc[t] = dc[t + 1] * f[t]", "dc[t] = dc[t + 1]", ("ds-next-without-f",), "B8"
+    ),
+    Mistake(
+        "forget gate of the step before",
+        "dc[t] = dc[t + 1] * f[t]",
+        "dc[t] = dc[t + 1] * f[t - 1]",
+        ("ds-next-from-f-before-wrapping",),
+        "B8",
+    ),
     Mistake("bias of the last sequence", "db[k] += d[k].sum(0)", "db[k] += d[k][-1]", ("sum-of-last-sequence",), "B6"),
-    Mistake("slope of the gate forgotten", "dc[t + 1] * g[t] * i[t] * (1 - i[t])", "dc[t + 1] * g[t]",
-            ("slope-forgotten.dz_i",), "B4"),
-    Mistake("dx of one gate", "dx[:, t, :] = sum(d[k] @ p[\"W\"][k].T for k in range(4))",
-            "dx[:, t, :] = d[3] @ p[\"W\"][3].T", ("back-of-g-alone.dx",), "B7"),
-)  # fmt: skip
+    Mistake(
+        "slope of the gate forgotten",
+        "dc[t + 1] * g[t] * i[t] * (1 - i[t])",
+        "dc[t + 1] * g[t]",
+        ("slope-forgotten.dz_i",),
+        "B4",
+    ),
+    Mistake(
+        "dx of one gate",
+        'dx[:, t, :] = sum(d[k] @ p["W"][k].T for k in range(4))',
+        'dx[:, t, :] = d[3] @ p["W"][3].T',
+        ("back-of-g-alone.dx",),
+        "B7",
+    ),
+)

@@ -1,9 +1,9 @@
-"""Trains itself: no gradient is handed out, the weights are moved inside, all in one packed matrix; the last loss only."""
+"""Trains itself: no gradient is handed out, the weights are moved inside, one packed matrix; the last loss counts."""
 
 import numpy as np
-from planted.passes import Mistake
 
 from bptt_check import Subject
+from planted.passes import Mistake
 
 
 class Trainer:
@@ -30,7 +30,9 @@ class Trainer:
         for v, before, f, i, o, g in tape[::-1]:
             after = np.tanh(f * before + i * g)
             dc = dc + dh * o * (1 - after**2)
-            da = np.hstack([dc * before * f * (1 - f), dc * g * i * (1 - i), dh * after * o * (1 - o), dc * i * (1 - g**2)])
+            da = np.hstack(
+                [dc * before * f * (1 - f), dc * g * i * (1 - i), dh * after * o * (1 - o), dc * i * (1 - g**2)]
+            )
             dM += da.T @ v
             dh = (da @ self.M)[:, self.D : -1]
             dc = dc * f
@@ -43,9 +45,17 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("decay of the weights", "self.M -= self.rate * dM", "self.M -= self.rate * (dM + 0.1 * self.M)",
-            ("weight-decay",)),
+    Mistake(
+        "decay of the weights",
+        "self.M -= self.rate * dM",
+        "self.M -= self.rate * (dM + 0.1 * self.M)",
+        ("weight-decay",),
+    ),
     Mistake("carry dropped", "dc = dc * f\n", "dc = 0 * f\n"),
-    Mistake("clipped norm", "self.M -= self.rate * dM", "self.M -= self.rate * dM / max(1.0, np.linalg.norm(dM) / 0.1)",
-            ("clipped-norm", "scaled")),
-)  # fmt: skip
+    Mistake(
+        "clipped norm",
+        "self.M -= self.rate * dM",
+        "self.M -= self.rate * dM / max(1.0, np.linalg.norm(dM) / 0.1)",
+        ("clipped-norm", "scaled"),
+    ),
+)

@@ -1,0 +1,119 @@
+"""A subject whose cell is known, in the terms of that cell: its lines, its gradient, the right one in its own names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from bptt_check.faults import Fault, catalogue
+from bptt_check.lstm.forward import Trace
+from bptt_check.matching import Matched, Matching
+from bptt_check.program import Program
+from bptt_check.recognise import Recognised
+from bptt_check.subject import Array, Subject
+
+ULPS = 2.0**16  # of a block's largest entry: what a gradient may differ from the right one and still show a pattern
+
+
+class Known:
+    """A subject whose cell is known, in the terms of that cell."""
+
+    def __init__(self, subject: Subject, recognised: Recognised, gradient: Mapping[str, Array]) -> None:
+        self.subject, self.recognised, self.gradient = subject, recognised, gradient
+        self.trace: Trace = recognised.trace(subject.point)
+        self.dl, self.dl_ds = recognised.arriving(subject.point)
+        kinds = [np.asarray(a).dtype for a in (*subject.point.values(), *gradient.values())]
+        self.eps = max(float(np.finfo(kind).eps) for kind in [*kinds, np.dtype(subject.precision or float)])
+        self.theirs = {name: np.asarray(gradient[name], dtype=float) for name in gradient}
+        self.ends = recognised.gradients_in_ours(self.theirs)
+        self.steps_of = _intermediates(recognised, self.theirs, self.ends)
+        observed = {f"d{name}": array for name, array in self.ends.items()} | self.steps_of
+        self.program = Program(self.trace, self.dl, dl_ds=self.dl_ds, held=self.steps_of)
+        self.matching = Matching(self.program, observed, eps=self.eps)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The catalogue of the cell, but for what a cell that is unrolled by the harness cannot get wrong."""
+        faults = catalogue(self.recognised.variant)
+        if not any(name.startswith("next ") for name in self.subject.interventions):
+            return faults
+        return tuple(f for f in faults if all(target != "dh" for target, _ in f.changes))
+
+    def matched(self) -> Matched:
+        """The gradient held against the catalogue."""
+        return self.matching.against(self.faults)
+
+    def reference(self) -> tuple[dict[str, Array], dict[str, Array]]:
+        """The right gradient by the equations of the cell, in the subject's names, and what it may be off by."""
+        right = Program(self.trace, self.dl, dl_ds=self.dl_ds).right
+        ours = {name: right[f"d{name}"] for name in self.recognised.sources.places if f"d{name}" in right}
+        theirs = self.recognised.theirs(ours) | self._arriving(right)
+        off = {name: np.full(a.shape, ULPS * self.eps * float(np.abs(a).max(initial=0))) for name, a in theirs.items()}
+        return theirs, off
+
+    def _arriving(self, right: Mapping[str, Array]) -> dict[str, Array]:
+        """The same of intermediates, by their names; at a ``next □(t)`` arrives what step t+1 hands back."""
+        found = {}
+        for name, ours in self.recognised.taps.items():
+            if name in self.theirs and (ours == "h" or not name.startswith("next ")):
+                found[name] = right.get(f"d{ours}")
+            elif name in self.theirs and f"d{ours}_next" in right and self.dl_ds is not None:
+                handed = right[f"d{ours}_next"]
+                found[name] = np.concatenate([handed[1:], np.zeros_like(handed[:1])]) + self.dl_ds * (ours == "s")
+        return {name: array for name, array in found.items() if array is not None}
+
+    @property
+    def steps(self) -> dict[str, Array]:
+        """What each step contributes to the right gradient of each weight, (T, …), in the subject's names."""
+        by_step = Program(self.trace, self.dl, dl_ds=self.dl_ds).contributions()
+        T = self.program.T
+        each = [self.recognised.theirs({k[1:]: steps[t] for k, steps in by_step.items()}) for t in range(T)]
+        timed = {name for name, a in self.theirs.items() if a.shape[:1] == (T,) and name == "x"}
+        return {name: np.stack([one[name] for one in each]) for name in each[0] if name not in timed}
+
+    def gates(self, name: str, off: Array) -> tuple[str, ...]:
+        """The gates whose rows or columns of a packed array are wrong, where they are not all that it holds."""
+        start = self.recognised.sources.starts.get(name)
+        if start is None:
+            return ()
+        wrong = start + np.flatnonzero(off)
+        held: dict[str, bool] = {}
+        for ours, everything in self.recognised.sources.places.items():
+            if ours[:2] not in ("W_", "b_", "p_"):
+                continue
+            for places in everything:
+                if ((places >= start) & (places < start + off.size)).any():
+                    held[ours[2]] = held.get(ours[2], False) or bool(np.isin(wrong, places).any())
+        gates = tuple(gate for gate, is_wrong in held.items() if is_wrong)
+        return gates if len(gates) < len(held) else ()
+
+    def named(self, targets: tuple[str, ...]) -> tuple[str, ...]:
+        """Targets of the program by the subject's own names, where it has them."""
+        back = {f"d{ours}": theirs for theirs, ours in self.recognised.taps.items() if theirs in self.theirs}
+        whose: dict[str, str] = {}
+        for name, start in self.recognised.sources.starts.items():
+            stop = start + self.recognised.sources.point[name].size
+            for ours, everything in self.recognised.sources.places.items():
+                if any(((places >= start) & (places < stop)).any() for places in everything):
+                    whose.setdefault(f"d{ours}", name)
+        return tuple(dict.fromkeys(whose.get(target, back.get(target, target)) for target in targets))
+
+
+def _intermediates(recognised: Recognised, theirs: Mapping[str, Array], ends: Mapping[str, Array]) -> dict[str, Array]:
+    """What was returned for intermediates, by target of the program.
+
+    A cell's ``next s(t)`` is what step t+1 handed back to s(t); so it is what the line of ds_next gave at step t+1, and
+    what it gave at step 1 is the derivative of s(0).
+    """
+    T, B, _, H = recognised.steps
+    found: dict[str, Array] = {}
+    for name, ours in recognised.taps.items():
+        array = theirs.get(name)
+        if array is None or array.shape != (T, B, H):
+            continue
+        if not name.startswith("next ") or ours == "h":
+            found[f"d{ours}"] = array
+        elif f"{ours}0" in ends:
+            found[f"d{ours}_next"] = np.concatenate([ends[f"{ours}0"][None], array[:-1]])
+    return found
