@@ -1,7 +1,7 @@
 """The memory of the fused pass: every array that one shape needs, made once, with views of it by step.
 
-n blocks have a pre-activation, in the order o, i, f, g, those that a cell lacks left out; c steps are worked on at a
-time in the backward pass, few enough to stay in the cache.
+n blocks have a pre-activation, in the order o, i, f, g, those that a cell lacks left out; the backward pass works on c
+steps at a time, and on e of them at a time before those products, few enough to stay in the cache.
 
 ========  ===============  ========================================================================================
 name      shape            what lies where, and why
@@ -10,7 +10,7 @@ seen      (T+1, B, K)      [h(t−1), x(t), 1], K = H + D + 1: F1 without a copy
 packed    (n H, K)         all weights, block below block, as B7 reads them
 turned    (K, n H)         the same transposed, which the product of F2 is faster with, the rows of gates halved
 tape      (T+1, n+2, B, H) per step o, i, f, g, s(t−1), tanh s(t): all σ in one piece, [i, f] ⊙ [g, s(t−1)] in another
-slopes    (c, n+2, B, H)   per step what B2–B4 and B8 multiply by: for ds, for each dz, for ds_next
+slopes    (e, n+2, B, H)   per step what B2–B4 and B8 multiply by: for ds, for each dz, for ds_next
 dz        (c, B, n, H)     per step all dz in one piece, and those of all c steps one matrix
 ========  ===============  ========================================================================================
 
@@ -30,6 +30,7 @@ from bptt_check.lstm.variants import Gate, Variant
 
 Array = np.ndarray[Any, Any]
 ROWS = 256  # rows (steps × sequences) of dz that the backward pass works on at a time
+CACHE = 1 << 18  # bytes of slopes among them that are computed at a time
 NARROW = 48  # up to so many memory cells, a product with a matrix of ones and zeros is faster than broadcasting
 
 
@@ -138,6 +139,13 @@ class Memory:
         """A view with no axis for a batch of one, and no axis for blocks either, so that it is a vector."""
         return views.reshape(-1) if self.B == 1 else views
 
+    @property
+    def plain(self) -> bool:
+        """Whether the loop of :func:`~bptt_check.lstm.fused_passes.run_forward` for few memory cells serves."""
+        v = self.variant
+        all_there = len(self.gates) == 3 and not v.peepholes and v.input_activation == "tanh" and v.feedback == "h"
+        return all_there and self.B == 1 and self.H <= NARROW
+
     def _step(self, t: int) -> Step:
         now, at, flat = self.tape[t], self.at, self.flat
         slots = {name: flat(now[m]) for name, m in at.items()}
@@ -168,8 +176,9 @@ class Back:
         B, D, H, kind = memory.B, memory.D, memory.H, memory.kind
         n, K = len(memory.blocks), H + D + 1
         self.c = c = max(1, min(memory.T, ROWS // B))
-        self.slopes = np.empty((c, n + 2, B, H), kind)
-        self.squares = np.empty((c, n + 2, B, H), kind) if memory.common else _none
+        self.e = e = max(1, min(c, CACHE // ((n + 2) * B * H * kind.itemsize)))
+        self.slopes = np.empty((e, n + 2, B, H), kind)
+        self.squares = np.empty((e, n + 2, B, H), kind) if memory.common else _none
         self.dh, self.ds = np.empty((c, B, H), kind), np.empty((c, B, H), kind)
         self.dz = np.empty((c, B, n, H), kind)
         self.carry, self.recurrent = np.empty((B, H), kind), np.empty((B, H), kind)
@@ -178,20 +187,22 @@ class Back:
         self.first = "o" in memory.blocks  # blocks of dz that come from dh: o, or none
         o = int(self.first)
         flat, blocks = memory.flat, memory.block_views
-        self.steps = [
-            (
-                flat(self.dh[k]),
-                flat(self.ds[k]),
-                flat(self.slopes[k, 0]),
-                flat(self.slopes[k, 1]),
-                self.slopes[k, 1 + o : n + 1, 0] if B == 1 else self.slopes[k, 1 + o : n + 1],
-                flat(self.slopes[k, n + 1]),
-                blocks(self.dz[k].reshape(B, -1))[0],
-                blocks(self.dz[k].reshape(B, -1))[o:],
-                flat(self.dz[k].reshape(B, -1)),
+        self.steps = []
+        for k in range(c):
+            slopes, dz = self.slopes[k % e], self.dz[k].reshape(B, -1)
+            self.steps.append(
+                (
+                    flat(self.dh[k]),
+                    flat(self.ds[k]),
+                    flat(slopes[0]),
+                    flat(slopes[1]),
+                    slopes[1 + o : n + 1, 0] if B == 1 else slopes[1 + o : n + 1],
+                    flat(slopes[n + 1]),
+                    blocks(dz)[0],
+                    blocks(dz)[o:],
+                    flat(dz),
+                )
             )
-            for k in range(c)
-        ]
         self.narrow = Narrow(memory, self) if B == 1 and H <= NARROW and memory.variant.feedback == "h" else None
 
 
@@ -213,7 +224,7 @@ class Narrow:
         self.square = np.empty((n * H, q * H), kind)
         self.dh, self.ds = np.empty((c, q * H), kind), np.empty((c, (n + 2 - q) * H), kind)
         self.recurrent = np.empty(q * H, kind)
-        slopes = back.slopes.reshape(c, width)
+        slopes = back.slopes.reshape(back.e, width)
         self.steps = []
         for k in range(c):
             start = width * (c - k)
@@ -222,8 +233,8 @@ class Narrow:
                     self.dl[k].reshape(-1),
                     self.dh[k],
                     self.ds[k],
-                    slopes[k, : q * H],
-                    slopes[k, q * H :],
+                    slopes[k % back.e, : q * H],
+                    slopes[k % back.e, q * H :],
                     self.flow[start : start + q * H],
                     self.flow[start + q * H : start + width],
                     self.flow[start - H : start + H],
