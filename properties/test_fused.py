@@ -129,6 +129,21 @@ def test_how_many_steps_are_worked_on_at_a_time_makes_no_difference(monkeypatch,
             np.testing.assert_allclose(pieces[0][name], array, rtol=1e-11, atol=1e-13, err_msg=name)
 
 
+@pytest.mark.parametrize("shape", [(7, 1, 3, 4), (7, 2, 3, 4)], ids=str)
+@pytest.mark.parametrize("w", [1, 3, 6])
+def test_nor_how_many_steps_are_at_hand_in_the_forward_pass(monkeypatch, w, shape):
+    for variant in CELLS:
+        problem = drawn(variant, shape)
+        whole = taped(problem)
+        monkeypatch.setattr(fused_memory, "AT_HAND", w)
+        pieces = taped(problem)
+        assert (pieces._memory.w, whole._memory.w) == (w, 7)
+        monkeypatch.undo()
+        assert np.array_equal(pieces.h, whole.h) and np.array_equal(pieces.s_last, whole.s_last)
+        a, b = fused.backward(pieces, pieces.h), fused.backward(whole, pieces.h)
+        assert all(np.array_equal(a.weights[name], b.weights[name]) for name in a.weights)
+
+
 @pytest.mark.parametrize("kind", [np.complex128, np.longdouble])
 def test_other_types_pass_through(kind):
     """A complex step through forward and backward alike; long double has no fast products but the same results."""

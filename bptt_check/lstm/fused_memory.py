@@ -14,13 +14,16 @@ slopes    (e, n+2, B, H)   per step what B2–B4 and B8 multiply by: for ds, for
 dz        (c, B, n, H)     per step all dz in one piece, and those of all c steps one matrix
 ========  ===============  ========================================================================================
 
+Where states are small, the forward pass runs on copies of seen and tape for w steps at a time, ``seen_now`` and
+``tape_now``: the views of thousands of steps, an object each, would not stay in the cache.
+
 In a batch of one, views of a step have no axis for it: NumPy runs faster on a plain vector, and with few memory cells
 the calls are all the cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +34,7 @@ from bptt_check.lstm.variants import Gate, Variant
 Array = np.ndarray[Any, Any]
 ROWS = 256  # rows (steps × sequences) of dz that the backward pass works on at a time
 CACHE = 1 << 18  # bytes of slopes among them that are computed at a time
+SMALL, AT_HAND = 2048, 128  # a state of up to so many numbers: the forward pass has views of so many steps only
 NARROW = 48  # up to so many memory cells, a product with a matrix of ones and zeros is faster than broadcasting
 
 
@@ -87,8 +91,12 @@ class Memory:
         )
         tanh_tanh = variant.input_activation == variant.output_activation == "tanh"
         self.common = len(self.gates) == 3 and tanh_tanh  # all three gates and both activations are there
-        self.steps = [self._step(t) for t in range(T)]
-        self.use = 0
+        self.w = w = T if B * H > SMALL else min(T, AT_HAND)
+        whole = w == T
+        self.seen_now = self.seen if whole else np.ones((w + 1, B, K), kind)
+        self.tape_now = self.tape if whole else np.empty((w + 1, n + 2, B, H), kind)
+        self.h_now = self.seen_now[1:, :, :H] if variant.feedback == "h" else self.h if whole else self.h[:w].copy()
+        self.steps = [self._step(t) for t in range(w)]
         self._back: Back | None = None
 
     @property
@@ -141,18 +149,34 @@ class Memory:
 
     @property
     def plain(self) -> bool:
-        """Whether the loop of :func:`~bptt_check.lstm.fused_passes.run_forward` for few memory cells serves."""
+        """Whether the forward loop for few memory cells serves."""
         v = self.variant
         all_there = len(self.gates) == 3 and not v.peepholes and v.input_activation == "tanh" and v.feedback == "h"
         return all_there and self.B == 1 and self.H <= NARROW
 
+    def stretches(self) -> Iterator[int]:
+        """How many of :attr:`steps` come next; what they read is put into place before, and kept after."""
+        s, H, w = self.at["s"], self.H, self.w
+        for first in range(0, self.T, w):
+            k = min(w, self.T - first)
+            last = first + k
+            if w < self.T:
+                self.seen_now[:k] = self.seen[first:last]
+                self.tape_now[0, s] = self.tape[first, s]
+            yield k
+            if w < self.T:
+                self.seen[first + 1 : last + 1, :, :H] = self.seen_now[1 : k + 1, :, :H]
+                self.tape[first:last], self.tape[last, s] = self.tape_now[:k], self.tape_now[k, s]
+                if self.variant.feedback == "s":
+                    self.h[first:last] = self.h_now[:k]
+
     def _step(self, t: int) -> Step:
-        now, at, flat = self.tape[t], self.at, self.flat
+        now, at, flat = self.tape_now[t], self.at, self.flat
         slots = {name: flat(now[m]) for name, m in at.items()}
         both = "i" in at and "f" in at
-        after = flat(self.tape[t + 1, at["s"]])
+        after = flat(self.tape_now[t + 1, at["s"]])
         return Step(
-            seen=self.seen[t, 0] if self.B == 1 else self.seen[t],
+            seen=self.seen_now[t, 0] if self.B == 1 else self.seen_now[t],
             raw=flat(now[self.early]),
             sigmas=flat(now[self.early.start : len(self.gates)]),
             gates=flat(now[at["i"] : at["f"] + 1]) if both else _none,
@@ -164,8 +188,8 @@ class Memory:
             before=slots["s"],
             s=after,
             a=after if self.variant.output_activation == "identity" else slots["a"],
-            h=flat(self.h[t]),
-            again=_none if self.variant.feedback == "h" else flat(self.seen[t + 1, :, : self.H]),
+            h=flat(self.h_now[t]),
+            again=_none if self.variant.feedback == "h" else flat(self.seen_now[t + 1, :, : self.H]),
         )
 
 

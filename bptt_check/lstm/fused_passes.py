@@ -16,6 +16,7 @@ With coupled gates (F5, f = 1 − i), C_i = (g − s(t−1)) ⊙ σ′_i.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,8 @@ def run_forward(m: Memory) -> None:
     o_late, coupled = "o" in variant.peepholed, variant.forget_gate is Gate.COUPLED
     has_o = "o" in m.at
 
-    for seen, raw, sigmas, gates, factors, o, i, f, g, before, s, a, h, again in m.steps:
+    steps = chain.from_iterable(m.steps[:k] for k in m.stretches())
+    for seen, raw, sigmas, gates, factors, o, i, f, g, before, s, a, h, again in steps:
         seen.dot(turned, z)                                               # (B, n H)  F1, F2
         if peeping:
             multiply(p_inner, before, scratch)                            # (1|2, B, H)  F2, peephole
@@ -100,20 +102,22 @@ def _run_plain_forward(m: Memory) -> None:
     add, multiply, tanh = np.add, np.multiply, np.tanh
     raw_z, products, pair, halves = m.z[0], m.pair.reshape(-1), m.pair.reshape(2, -1), np.repeat(half, 2)
     tanh_out = m.variant.output_activation == "tanh"
-    turned, outputs, sigmas = m.turned.copy(), m.seen[:, 0, :H], m.tape[:-1, :3]
+    turned = m.turned.copy()
     multiply(turned[:H], half, turned[:H])
-    add(outputs[0], outputs[0], outputs[0])
-    for seen, raw, doubled, gates, factors, o, _, _, _, _, s, a, h, _ in m.steps:
-        seen.dot(turned, raw_z)                                           # (4 H,)  F1, F2
-        tanh(raw_z, raw)                                                  # (4 H,)  F3, and tanh(z/2)
-        add(doubled, ones, doubled)                                       # (3 H,)  2 o, 2 i, 2 f
-        multiply(gates, factors, products)                                # (2 H,)  F7
-        halves.dot(pair, s)                                               # (H,)  F7
-        if tanh_out:
-            tanh(s, a)                                                    # (H,)  F8
-        multiply(a, o, h)                                                 # (H,)  2 h
-    multiply(sigmas, half, sigmas)                                        # (T, 3, 1, H)  F4–F6
-    multiply(outputs, half, outputs)                                      # (T, H)  F8
+    for k in m.stretches():
+        outputs, sigmas = m.seen_now[: k + 1, 0, :H], m.tape_now[:k, :3]
+        add(outputs[0], outputs[0], outputs[0])
+        for seen, raw, doubled, gates, factors, o, _, _, _, _, s, a, h, _ in m.steps[:k]:
+            seen.dot(turned, raw_z)                                       # (4 H,)  F1, F2
+            tanh(raw_z, raw)                                              # (4 H,)  F3, and tanh(z/2)
+            add(doubled, ones, doubled)                                   # (3 H,)  2 o, 2 i, 2 f
+            multiply(gates, factors, products)                            # (2 H,)  F7
+            halves.dot(pair, s)                                           # (H,)  F7
+            if tanh_out:
+                tanh(s, a)                                                # (H,)  F8
+            multiply(a, o, h)                                             # (H,)  2 h
+        multiply(sigmas, half, sigmas)                                    # (k, 3, 1, H)  F4–F6
+        multiply(outputs, half, outputs)                                  # (k+1, H)  F8
 
 
 def compute_slopes(m: Memory, first: int, last: int) -> None:
