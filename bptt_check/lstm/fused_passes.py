@@ -252,9 +252,13 @@ def _run_narrow(m: Memory, dl: Array, narrow: Narrow, keep: bool) -> Iterator[tu
     back.recurrent[0] = recurrent[:H]
 
 
-def run_tangent(m: Memory, vW: Array, vp: Array, vx: Array, vh0: Array, vs0: Array, vh: Array) -> Array:
-    """The tangent of F1–F8 into ``vh`` (T, B, H), along weights laid out as ``packed`` and ``peepholes``; vs(T)."""
-    back, T, B, D, H, at = m.back, m.T, m.B, m.D, m.H, m.at
+def run_tangent(m: Memory, vW: Array, vp: Array, vx: Array | None, vh0: Array, vs0: Array, vh: Array) -> Array:
+    """The tangent of F1–F8 into ``vh`` (T, B, H), along weights laid out as ``packed`` and ``peepholes``; vs(T).
+
+    ``vx`` is ``None`` where x does not move, which saves a product.
+    """
+    back, T, B, H, at = m.back, m.T, m.B, m.H, m.at
+    D = 0 if vx is None else m.D
     add, multiply = np.add, np.multiply
     n, K = len(m.blocks), m.H + m.D + 1
     weights = np.empty((K + D, n * H), m.kind)                            # what [h, x, 1, vx] is multiplied by
@@ -270,7 +274,9 @@ def run_tangent(m: Memory, vW: Array, vp: Array, vx: Array, vh0: Array, vs0: Arr
     for first in range(0, T, back.c):
         last = min(T, first + back.c)
         steps = last - first
-        inputs[:steps, :, :K], inputs[:steps, :, K:] = m.seen[first:last], vx[first:last]
+        inputs[:steps, :, :K] = m.seen[first:last]
+        if vx is not None:
+            inputs[:steps, :, K:] = vx[first:last]
         inputs[:steps].reshape(steps * B, -1).dot(weights, vz_all[: steps * B])  # the weights move, and x
         for gate in m.variant.peepholed:
             s = m.tape[first + 1 : last + 1, at["s"]] if gate == "o" else m.tape[first:last, at["s"]]
