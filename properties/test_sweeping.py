@@ -75,10 +75,10 @@ def test_a_check_of_every_entry_goes_through_the_fast_evaluator():
     assert counted.calls == 1
 
 
-@pytest.mark.parametrize("method", ["complex", "differences"])
 SPOILT = {"off": lambda v: v * 1.001, "nan": lambda v: v * np.nan, "none": lambda v: None}
 
 
+@pytest.mark.parametrize("method", ["complex", "differences"])
 @pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT.keys())
 def test_a_fast_evaluator_that_is_wrong_decides_nothing(method, spoil):
     subject = Subject.from_variant("NP", T=3, B=2, D=2, H=3, rng=0)
