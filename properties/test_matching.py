@@ -10,12 +10,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "meta"))
 
-from planted.spoilt import drawn, faults_of, run  # noqa: E402
+from planted.spoilt import drawn, faults_of, run
 
-from bptt_check.faults import fault_named  # noqa: E402
-from bptt_check.lstm.variants import variant_named  # noqa: E402
-from bptt_check.matching import Matching  # noqa: E402
-from bptt_check.program import Program  # noqa: E402
+from bptt_check.faults import fault_named
+from bptt_check.lstm.variants import variant_named
+from bptt_check.matching import Matching
+from bptt_check.program import Program
 
 NP = variant_named("NP")
 RETURNED = ("dx", "dh0", "ds0")
@@ -48,7 +48,9 @@ def test_a_right_gradient_is_called_right_and_nothing_is_tried():
     assert found.tried == 0
 
 
-@pytest.mark.parametrize("name", ["df-from-s.df", "ds-next-without-f.ds_next", "bias-as-mean.all", "dh-carry-dropped.dh"])
+@pytest.mark.parametrize(
+    "name", ["df-from-s.df", "ds-next-without-f.ds_next", "bias-as-mean.all", "dh-carry-dropped.dh"]
+)
 def test_one_mistake_is_matched_exactly(name):
     found = matched(program_at(), changes_of(name))
     assert [match.exact for match in found.matches] == [True]

@@ -71,7 +71,7 @@ def zero_but_for(wrong: Sequence[Side]) -> Iterator[Guess]:
         if not held.any() or (held & missing).any() or (missing & ~side.known.reshape(T, -1).any(axis=1)).any():
             continue
         steps = [int(t) + 1 for t in np.flatnonzero(held)]
-        kind = {(1,): "first-step", (T,): "last-step"}.get(tuple(steps), "steps")
+        kind = "first-step" if steps == [1] else "last-step" if steps == [T] else "steps"
         said = steps_in_words(steps, T).removeprefix("at ").replace(" only", "")
         yield Guess(
             kind, side, f"is zero but for {said}", "write it at every step, inside the loop",
