@@ -43,8 +43,8 @@ def share(hits: int, of: int) -> str:
 
 
 def singles(seeds: range, notes: list[str], confusions: Counter[tuple[str, str]]) -> Iterator[str]:
-    yield "| form | cases | detected | right fault first, or said to look the same | right equation | falsely exact | "
-    yield "median s |\n| --- | --: | --: | --: | --: | --: | --: |"
+    heads = ("form", "cases", "detected", "right fault first, or tied", "right equation", "falsely exact", "median s")
+    yield f"| {' | '.join(heads)} |\n| --- |{' --: |' * (len(heads) - 1)}"
     everything = []
     for form in on_trial.FORMS:
         said = list(on_trial.singly(form, seeds))
