@@ -1,9 +1,9 @@
 """The diagnosis on trial: mistakes planted on purpose, and what is said about them.
 
-    python benchmarks/diagnosis.py [--cases N] [--seed S] [--shrunk N] [--quick]
+    python benchmarks/diagnosis.py [--cases N] [--seed S] [--shrunk N] [--out FILE]
 
-Writes ``benchmarks/diagnosis.md``. Each figure is a count of cases drawn from seeds S … S+N−1; whatever is not as wanted
-is listed by its case, so that it can be made again. The cases are those of ``properties/meta/planted``.
+Writes ``benchmarks/diagnosis.md``. Each figure is a count of cases drawn from seeds S … S+N−1; whatever is not as
+wanted is listed by its case, so that it can be made again. The cases are those of ``properties/meta/planted``.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def share(hits: int, of: int) -> str:
 
 
 def singles(seeds: range, notes: list[str], confusions: Counter[tuple[str, str]]) -> Iterator[str]:
-    yield "| form | cases | detected | right fault first, or said to look the same | right equation | falsely exact | "
-    yield "median s |\n| --- | --: | --: | --: | --: | --: | --: |"
+    heads = ("form", "cases", "detected", "right fault first, or tied", "right equation", "falsely exact", "median s")
+    yield f"| {' | '.join(heads)} |\n| --- |{' --: |' * (len(heads) - 1)}"
     everything = []
     for form in on_trial.FORMS:
         said = list(on_trial.singly(form, seeds))

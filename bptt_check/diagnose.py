@@ -62,7 +62,8 @@ def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Referen
         own = _Look(subject, finite, reference)
         larger = None if _is_large(subject) else _enlarged(subject, reference)
         causes = larger.causes() if larger else ()
-        causes = causes or own.causes()
+        if not causes:  # what has been looked for at the larger case is not looked for again
+            causes = own.structural() if larger and larger.searched else own.causes()
         if len(finite) < len(gradient):  # what is not finite has not been explained
             causes = tuple(replace(cause, exact=False) for cause in causes)
         unfinished = "" if causes else own.unfinished or (larger.unfinished if larger else "")
@@ -96,15 +97,16 @@ class _Look:
         usable = self.recognised is not None and not self.recognised.unread
         self.known = Known(subject, self.recognised, gradient) if self.recognised and usable else None
         self.reference = reference
-        self.unfinished = ""
+        self.unfinished, self.searched = "", False
 
     def causes(self) -> tuple[Cause, ...]:
         """The causes, most telling first."""
         if self.known is None:
-            return self._structural()
+            return self.structural()
         matched = self.known.matched()
         if matched.right:  # wrong in what no equation of ours describes, or not at this case
-            return self._structural()
+            return self.structural()
+        self.searched = True
         if not matched.complete:
             self.unfinished = (
                 f"time was up after {matched.tried} runs of the lines of {self.known.recognised.variant.name} with "
@@ -113,7 +115,7 @@ class _Look:
         causes = _causes(self.known, matched)
         if matched.matches and not matched.left:
             return causes
-        structural = self._structural()
+        structural = self.structural()
         if matched.matches and any(cause.exact for cause in structural):
             structural = tuple(replace(cause, exact=False) for cause in structural)
         return tuple(sorted((*structural, *causes), key=lambda cause: (not cause.exact, not cause.explains)))
@@ -173,7 +175,7 @@ class _Look:
         common = [name for name in self.gradient if name in right]
         return ({name: np.asarray(self.gradient[name], dtype=float) for name in common}, right, tolerance)
 
-    def _structural(self) -> tuple[Cause, ...]:
+    def structural(self) -> tuple[Cause, ...]:
         """What the numbers look like by themselves."""
         sides = self._sides
         if sides is None:

@@ -14,6 +14,7 @@ from bptt_check.recognise import Recognised
 from bptt_check.subject import Array, Subject
 
 ULPS = 2.0**16  # of a block's largest entry: what a gradient may differ from the right one and still show a pattern
+STEP_ENTRIES = 4_000_000  # of all steps' contributions to all weights, up to which they are kept
 
 
 class Known:
@@ -65,7 +66,12 @@ class Known:
 
     @property
     def steps(self) -> dict[str, Array]:
-        """What each step contributes to the right gradient of each weight, (T, …), in the subject's names."""
+        """What each step contributes to the right gradient of each weight, (T, …), in the subject's names.
+
+        Nothing where that would be more than ``STEP_ENTRIES`` numbers.
+        """
+        if self.program.T * sum(a.size for a in self.subject.point.values()) > STEP_ENTRIES:
+            return {}
         by_step = Program(self.trace, self.dl, dl_ds=self.dl_ds).contributions()
         T = self.program.T
         each = [self.recognised.theirs({k[1:]: steps[t] for k, steps in by_step.items()}) for t in range(T)]

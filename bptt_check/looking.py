@@ -22,7 +22,8 @@ MANY = 12  # blocks, beyond which one direction over all of them is saved: each 
 MOST_DIRECTIONS = 6  # of a block's own, drawn while they agree and what they see is too blunt
 ENTRIES = 256  # a block of up to this many that its directions do not settle is compared entry by entry,
 DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of real differences
-DEAR = 200  # evaluations after which a block that is off is sampled all the same: it is wrong, and others wait
+DEAR = 300  # evaluations after which a block that is off is sampled, unless it is as small as SMALL: others wait
+SMALL = 32
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
 ESCALATION = 2000  # loss evaluations after which no more directions are drawn where each costs a ladder
 STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
@@ -206,6 +207,7 @@ class _Block:
         if along.verdict is Verdict.AGREES and worst.ratio <= 1:
             return along
         dear = worst.ratio > 1 and not self.bench.subject.stacked and self.bench.bill.total > DEAR
+        dear = dear and self.divisor.size > SMALL
         if self._is_small() and not dear:
             return self._judged(range(self.divisor.size))
         return self._searched(along, worst) if worst.ratio > 1 else self._looked_up(along)

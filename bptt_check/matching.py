@@ -83,17 +83,16 @@ class Matching:
         single = SINGLE_ULPS * float(np.finfo(np.float32).eps)
         self.tolerance = max(min(ULPS * eps, single), SINGLE_ULPS * eps)
         self.steps = {line.target for line in program.lines if line.kind == STEP}
-        self.scale = {k: self._scale(k, a) for k, a in self.observed.items()}
+        self.scale = {k: self._largest_at(k, a) for k, a in self.observed.items()}
         self.known = {k: np.isfinite(a) for k, a in self.observed.items()}
         self.tried, self.until = 0, np.inf
 
-    def _scale(self, target: str, a: Array) -> Array:
-        """What the target is judged by: its largest entry, at each step where it has some."""
-        right = self.program.right[target]
-        whole = max(_largest(a), _largest(right)) or _largest(self.program.right["dh"]) or 1.0
+    def _largest_at(self, target: str, a: Array) -> Array:
+        """What a target is judged by: its largest entry, at each step where it has some."""
+        whole = _largest(a)
         if target not in self.steps:
             return np.array(whole)
-        each = [max(_largest(a[t]), _largest(right[t]), STEP_FLOOR * whole) for t in range(len(a))]
+        each = [max(_largest(one), STEP_FLOOR * whole) for one in a]
         return np.reshape(each, (-1, *[1] * (a.ndim - 1)))
 
     def residuals(self, values: Mapping[str, Array]) -> dict[str, float]:
@@ -104,7 +103,9 @@ class Matching:
         a, known = self.observed[target][at], self.known[target][at]
         if value.shape != a.shape:
             return np.inf
-        off = (np.abs(value - a) / self.scale[target][at if self.scale[target].ndim else ...])[known]
+        own = self.scale[target][at if self.scale[target].ndim else ...]
+        scale = np.maximum(own, self._largest_at(target, value))
+        off = np.where(scale > 0, np.abs(value - a) / np.where(scale > 0, scale, 1), 0.0)[known]
         largest = float(off.max(initial=0.0))
         return largest if np.isfinite(largest) else np.inf
 

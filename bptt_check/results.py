@@ -11,6 +11,7 @@ from bptt_check.errors import GradientDisagrees, GradientInconclusive
 
 WIDTH = 100  # columns of a printed table
 CAUSES = 4  # that are printed
+ALIKE = 3  # findings of one kind that are printed
 RARE = 0.1  # share of calls that a rare fault strikes, for stating what repeated calls could have missed
 
 
@@ -219,12 +220,25 @@ def _table(result: Result) -> str:
         lines += _wrapped(
             f"chance that a fault in one call of {1 / RARE:.0f} went unseen in {result.repeats}: {missed:.1e}"
         )
-    for finding in result.findings:
-        lines += _wrapped(f"finding: {finding}")
+    lines += _findings(result.findings)
     lines += _causes(result.causes)
-    if result.verdict is not Verdict.AGREES:
+    if result.causes and all(cause.exact for cause in result.causes):
+        lines += _wrapped("The gradient is wrong here, and what is named above explains all of it.")
+    elif result.verdict is not Verdict.AGREES:
         lines += _wrapped(result.verdict.advice)
     return "\n".join(lines)
+
+
+def _findings(findings: tuple[Finding, ...]) -> list[str]:
+    """The findings; of many of one kind the first few."""
+    lines: list[str] = []
+    counted: dict[str, int] = {}
+    for finding in findings:
+        counted[finding.kind] = counted.get(finding.kind, 0) + 1
+        if counted[finding.kind] <= ALIKE:
+            lines += _wrapped(f"finding: {finding}")
+    more = [f"{count - ALIKE} more of the kind {kind}" for kind, count in counted.items() if count > ALIKE]
+    return lines + (_wrapped(f"finding: and {', '.join(more)}") if more else [])
 
 
 def _causes(causes: tuple[Cause, ...]) -> list[str]:

@@ -145,6 +145,6 @@ def _names(target: str, cell: Variant) -> Names:
 
 def said(says: str, called: str, *, k: str, j: str, several: bool) -> str:
     """The sentence of a way with its names filled in; of several lines, its verb in the plural."""
-    if several:
+    if several and not called.startswith("each"):
         says = re.sub(r"^\{target\} (\w+)", lambda verb: f"{{target}} {PLURAL.get(verb[1], verb[1])}", says)
     return says.format(target=called, k=k, j=j)

@@ -1,0 +1,90 @@
+"""From a disagreement to its causes and places, and how they read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "meta"))
+
+from planted.spoilt import cell_subject, functions, layer
+
+from bptt_check import check
+from bptt_check.diagnose import diagnose
+from bptt_check.lstm.variants import variant_named
+
+NP = variant_named("NP")
+WRONG_DF = {"df": "s[t] * ds"}
+
+
+def diagnosed(subject):
+    return diagnose(subject, subject.gradient(subject.blocks))
+
+
+def test_the_printed_cause_names_the_mistake_its_equation_and_the_line_to_mend():
+    printed = str(check(layer(NP, WRONG_DF)))
+    assert "looks exactly like: df uses s(t) where s(t−1) belongs → B3 (agrees to" in printed
+    assert "mend: df = s[t-1] * ds" in printed
+    assert "what is named above explains all of it" in printed
+
+
+def test_several_mistakes_are_said_to_be_several():
+    printed = str(check(cell_subject(NP, {**WRONG_DF, "dg": "g[t] * ds"})))
+    assert "2 mistakes at once; together they give this gradient:" in printed
+
+
+def test_what_cannot_be_told_apart_is_named_with_its_equation():
+    causes = diagnosed(layer(NP, {"di": "-(g[t] * ds)"})).causes
+    assert {causes[0].equation, *causes[0].equations} >= {"B3", "B4"}
+    assert " or " in str(causes[0])
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_mistake_is_named_in_either_precision(kind):
+    causes = diagnosed(layer(NP, WRONG_DF, kind=kind)).causes
+    assert [(cause.fault, cause.exact) for cause in causes] == [("df-from-s.df", True)]
+
+
+def test_gradients_that_are_not_returned_do_not_hide_the_cause():
+    causes = diagnosed(layer(NP, WRONG_DF, left_out=("x", "h0", "s0"))).causes
+    assert [(cause.fault, cause.exact) for cause in causes] == [("df-from-s.df", True)]
+
+
+def test_beside_numbers_that_are_not_finite_nothing_is_called_exact():
+    causes = diagnosed(layer(NP, {**WRONG_DF, "db_o": "dz_o.sum(axis=0) + float('nan')"})).causes
+    assert causes
+    assert not any(cause.exact for cause in causes)
+
+
+def test_a_pattern_of_some_wrong_blocks_is_exact_only_where_it_explains_all():
+    def half(gradient, point):
+        return {**gradient, "b_f": gradient["b_f"] / 2, "W_gx": gradient["W_gx"] ** 3}
+
+    causes = check(functions(NP, half)[0]).causes
+    assert causes
+    assert not any(cause.exact for cause in causes)
+
+
+def test_a_right_gradient_has_no_cause_and_no_place():
+    found = diagnosed(layer(NP, {}))
+    assert not found.causes
+    assert not found.where
+
+
+def test_with_one_step_alone_no_step_is_named():
+    result = check(layer(NP, WRONG_DF, steps=(1, 2, 3, 4)))
+    assert not any("step" in block.where for block in result.blocks.values())
+
+
+def test_last_steps_and_zeros_before_them_are_seen_in_numbers_alone():
+    def change(gradient, point):
+        dx = np.zeros_like(gradient["x"])
+        dx[-1] = gradient["x"][-1]
+        return {**gradient, "x": dx}
+
+    cause = check(functions(NP, change)[0]).causes[0]
+    assert (cause.fault, cause.exact, cause.explains) == ("last-step", True, ("x",))
+    assert "zero but for the last step" in cause.explanation
