@@ -2,8 +2,8 @@
 
     python benchmarks/diagnosis.py [--cases N] [--seed S] [--shrunk N] [--quick]
 
-Writes ``benchmarks/diagnosis.md``. Each figure is a count of cases drawn from seeds S … S+N−1; whatever is not as wanted
-is listed by its case, so that it can be made again. The cases are those of ``properties/meta/planted``.
+Writes ``benchmarks/diagnosis.md``. Each figure is a count of cases drawn from seeds S … S+N−1; whatever is not as
+wanted is listed by its case, so that it can be made again. The cases are those of ``properties/meta/planted``.
 """
 
 from __future__ import annotations
