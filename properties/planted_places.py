@@ -16,8 +16,9 @@ def _placed(kind: str, name: str, mask: Callable[[Case, tuple[int, ...]], Array]
         how = case.rng.integers(3)
         noise = np.abs(a[name]).max() * (0.1 + case.rng.random(a[name].shape))
         a[name] = np.where(where, [-a[name], 0 * a[name], a[name] + noise][how], a[name])
-        only = "is wrong" if kind == "steps-wrong" else "is right but for"
-        says = ["where it is −1 times", "where it is zero", only][how]
+        timed = kind == "steps-wrong"
+        only = "is wrong" if timed else "is right but for"
+        says = ["where it is −1 times", "is zero but" if timed else "where it is zero", only][how]
         return Planted(a, kind, (name,), says, [-1.0, 0.0, None][how])
 
     plant(f"{kind}: {name}", **needs)(made)

@@ -27,7 +27,7 @@ class Outcome:
     verdict: of the check.
     named: ``"exact"`` where the first cause is it, or what no case can tell from it, to rounding; ``"near"`` where it
         is only offered; ``"no"``; ``"place"`` where no cause is expected, for the fault is only a place.
-    equation: whether the first cause blames the right equation.
+    equation: whether the first cause blames the right equation, alone or among those that no case tried can tell apart.
     cause: the first cause in words.
     """
 
@@ -120,7 +120,7 @@ def _known(known: Known, fault: Fault) -> Planting:
         first = result.causes[0]
         offered = any(fault.id in (cause.fault, *cause.also) for cause in result.causes)
         exact = first.exact and fault.id in (first.fault, *first.also)
-        return "exact" if exact else "near" if offered else "no", first.equation == fault.equation
+        return "exact" if exact else "near" if offered else "no", fault.equation in (first.equation, *first.equations)
 
     return Planting(fault.id, fault.equation, fault.says, lambda: known.planted(fault), judge)
 
