@@ -127,16 +127,18 @@ def report(rows: list[Row], before: str) -> Iterator[str]:
     yield ""
     yield f"{machine()}; {versions('numpy')}; load {before} before and {load()} after."
     yield ""
-    yield "The built-in cell NP, Euclidean loss, float64. *A pass*: forward and backward pass of the fused LSTM with all"
-    yield "gradients, at the same shape. *Memory*: the most that was allocated at once, beside the arrays compared."
+    yield "The built-in cell NP, Euclidean loss, float64. *A pass*: forward and backward pass of the fused LSTM with"
+    yield "all gradients, at the same shape. *Memory*: the most that was allocated at once, beside the arrays compared."
     yield ""
     yield f"Wanted: at most {TARGET} passes at T, B, D, H = {', '.join(map(str, LARGEST))}."
     if rows[-1].shape != LARGEST:
-        yield f"Not measured in this run (`--largest`); at {', '.join(map(str, rows[-1].shape))} it is {passes(rows[-1])}."
+        at = ", ".join(map(str, rows[-1].shape))
+        yield f"Not measured in this run (`--largest`); at {at} it is {passes(rows[-1])}."
     else:
         yield f"Measured: {passes(rows[-1])}; this {'meets it' if ratio(rows[-1]) <= TARGET else 'falls short'}."
     yield ""
-    yield "| T, B, D, H | entries | verdict | method | a pass, ms | the check, s | passes | losses | gradients | memory |"
+    heads = ("T, B, D, H", "entries", "verdict", "method", "a pass, ms", "the check, s", "passes", "losses")
+    yield f"| {' | '.join((*heads, 'gradients', 'memory'))} |"
     yield "|---|--:|---|---|--:|--:|--:|--:|--:|--:|"
     for r in rows:
         memory = f"{r.peak / 2**20:.1f} of {r.arrays / 2**20:.2g} MiB" if r.peak else "–"

@@ -1,9 +1,9 @@
 """The diagnosis on trial: mistakes planted on purpose, and what is said about them.
 
-    python benchmarks/diagnosis.py [--cases N] [--seed S] [--shrunk N] [--quick]
+    python benchmarks/diagnosis.py [--cases N] [--seed S] [--shrunk N] [--out FILE]
 
-Writes ``benchmarks/diagnosis.md``. Each figure is a count of cases drawn from seeds S … S+N−1; whatever is not as wanted
-is listed by its case, so that it can be made again. The cases are those of ``properties/meta/planted``.
+Writes ``benchmarks/diagnosis.md``. Each figure is a count of cases drawn from seeds S … S+N−1; whatever is not as
+wanted is listed by its case, so that it can be made again. The cases are those of ``properties/meta/planted``.
 """
 
 from __future__ import annotations
