@@ -1,14 +1,15 @@
 """What the pytest plugin costs a run that does not use it: the same empty run with and without it, in turns.
 
-    python benchmarks/plugin.py [ROUNDS]
+    python benchmarks/plugin.py [--rounds N] [--output FILE]
 
 Each run is a process of its own; what is compared is its processor time, which other programs disturb less than the
 clock. The order within a round changes, and the median of the differences is shown with the middle half of them, beside
-what importing NumPy alone takes here.
+what importing NumPy alone takes here. Writes ``benchmarks/plugin.md`` unless ``--output -`` is given.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import statistics
@@ -17,7 +18,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from machine import load, machine, versions
+
+ROOT = Path(__file__).resolve().parent.parent
 WITH, WITHOUT = ("-p", "bptt_check.plugin"), ("-p", "no:bptt_check.plugin")
 TESTS = "import pytest\n@pytest.mark.parametrize('k', range({}))\ndef test_nothing(k): pass\n"
 
@@ -48,21 +51,35 @@ def compared(rounds: int, tests: int) -> str:
             pairs.append((took[WITH], took[WITHOUT]))
     low, middle, high = statistics.quantiles((one - other for one, other in pairs), n=4)
     without = statistics.median(other for _, other in pairs)
-    return (
-        f"{tests:6} tests: {without * 1e3:7.0f} ms without; with it {middle * 1e3:+6.1f} ms "
-        f"(middle half {low * 1e3:+.1f} to {high * 1e3:+.1f})"
-    )
+    return f"| {tests} | {without * 1e3:.0f} | {middle * 1e3:+.1f} | {low * 1e3:+.1f} to {high * 1e3:+.1f} |"
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    print(f"{rounds} rounds")
-    for tests in (1, 2000):
-        print(compared(rounds, tests))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=20, metavar="N", help="runs of each (20)")
+    parser.add_argument("--output", default=str(Path(__file__).with_suffix(".md")), help="a page, or - for none")
+    given = parser.parse_args()
+    lines = [
+        "# What the pytest plugin costs a run that does not use it",
+        "",
+        "`" + " ".join(["python benchmarks/plugin.py", *sys.argv[1:]]) + "`",
+        "",
+        f"{machine()}; {versions('numpy', 'pytest')}; load at the start {load()}.",
+        f"{given.rounds} rounds; milliseconds of processor time of a whole run: the median without the plugin, then",
+        "what it adds.",
+        "",
+        "| tests | without | with it, median | middle half |",
+        "|--:|--:|--:|--:|",
+    ]
+    lines += [compared(given.rounds, tests) for tests in (1, 2000)]
     with tempfile.TemporaryDirectory() as name:
         bare, numpy = ([sys.executable, "-c", code] for code in ("pass", "import numpy"))
-        took = [seconds(numpy, Path(name)) - seconds(bare, Path(name)) for _ in range(rounds)]
-    print(f"import numpy: {statistics.median(took) * 1e3:.0f} ms")
+        took = [seconds(numpy, Path(name)) - seconds(bare, Path(name)) for _ in range(given.rounds)]
+    lines += ["", f"Importing NumPy alone takes {statistics.median(took) * 1e3:.0f} ms."]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if given.output != "-":
+        Path(given.output).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ COARSE_ULPS = 2.0  # least noise of a loss whose arithmetic has a type of its ow
 COARSE = 1e-6  # share of the loss beyond which its noise is asked for once more, along shorter lines
 STEEP = 1e-3  # how much shorter a direction's move of some entry must be for that to make a difference
 SIGNS = np.array([-1.0, 1.0])
+SHORTER = 2.0**-8  # widest step of a second quotient, as a share of the direction
 DIGITS = 0.1  # relative error below which a difference quotient has a digit to speak with
 TAMER = (0.25, 0.05)  # factors on the point at which a complex step is tried where no quotient speaks at the point
 
@@ -187,12 +188,19 @@ class _Counted:
         def by(method: Method) -> Estimate:
             return along(method, self.loss, point, direction, noise=noise, stacked=self.subject.stacked)
 
-        stacked = self.subject.stacked  # then one call with all steps costs less than two with few
-        quotient = laddered(by) if careful else by(Richardson(levels=3) if stacked else Central())
-        result, error = float(quotient.value), 10 * float(quotient.error)
-        agrees = abs(float(value) - result) <= error + AGREEMENT * abs(result)
-        has_digits = bool(result) and error <= DIGITS * max(abs(float(value)), abs(result))
-        return None if agrees and has_digits else (result, error)
+        def off(quotient: Estimate) -> tuple[float, float] | None:
+            result, error = float(quotient.value), 10 * float(quotient.error)
+            agrees = abs(float(value) - result) <= error + AGREEMENT * abs(result)
+            has_digits = bool(result) and error <= DIGITS * max(abs(float(value)), abs(result))
+            return None if agrees and has_digits else (result, error)
+
+        if careful:
+            return off(laddered(by))
+        if not self.subject.stacked:
+            return off(by(Central()))
+        # one call with all steps costs less than two with few; a sum of many terms may need shorter ones
+        found = off(by(Richardson(levels=3)))
+        return found if found is None else off(by(Richardson(levels=3, widest=SHORTER)))
 
     def complex_along(self, point: Point, direction: Point) -> Any:
         step = ComplexStep().step

@@ -43,6 +43,11 @@ def picture() -> str:
     for seed, (B, D, H) in enumerate(SHAPES):
         records.append(record_of(check(Subject.from_cell(cell, T=1, B=B, D=D, H=H, rng=seed))))
     svg = errors_picture(summarise(RunLog(title="README", planned=len(records), records=tuple(records), ended=True)))
+    return standalone(svg)
+
+
+def standalone(svg: str) -> str:
+    """A picture of a report as a file of its own: its name space, its width, and the colours and rules it needs."""
     ground = 'xmlns="http://www.w3.org/2000/svg" width="760"'
     style = "\n".join(line for line in _screen(STYLE).splitlines() if line.strip())
     return svg.replace("<svg ", f"<svg {ground} ", 1).replace(">", f"><style>{style}</style>", 1) + "\n"
