@@ -2,9 +2,9 @@
 
     python benchmarks/core.py [--seconds S] [--threads N ...] [--shape T B D H] [--output FILE]
 
-Each shape and type is one run in which everyone takes turns, warm, in a process of its own for each number of threads. What
-is reported is the ratio of our time to theirs within a round: median and quartiles. Whoever is not installed is left
-out. Writes ``benchmarks/core.md`` unless ``--output -`` is given.
+Each shape and type is one run in which everyone takes turns, warm, in a process of its own for each number of threads.
+What is reported is the ratio of our time to theirs within a round: median and quartiles. Whoever is not installed is
+left out. Writes ``benchmarks/core.md`` unless ``--output -`` is given.
 """
 
 from __future__ import annotations
