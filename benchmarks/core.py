@@ -2,9 +2,9 @@
 
     python benchmarks/core.py [--seconds S] [--threads N ...] [--shape T B D H] [--output FILE]
 
-Each shape and type is one run in which everyone takes turns, in a process of its own for each number of threads. What
-is reported is the ratio of our time to theirs within a round: median and quartiles. Whoever is not installed is left
-out. Writes ``benchmarks/core.md`` unless ``--output -`` is given.
+Each shape and type is one run in which everyone takes turns, warm, in a process of its own for each number of threads.
+What is reported is the ratio of our time to theirs within a round: median and quartiles. Whoever is not installed is
+left out. Writes ``benchmarks/core.md`` unless ``--output -`` is given.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT))
 SHAPES = ((5, 1, 3, 4), (20, 1, 50, 100), (50, 8, 32, 64), (100, 32, 64, 128), (100, 64, 256, 256), (1000, 1, 16, 32))
 TYPES = ("float64", "float32")
 ROUNDS, FEW = 9, 5  # rounds at least; rounds of the slow one at most
+TURN = 0.01  # seconds that a turn takes at least: a short run is repeated, as it would be in use
 MEANING = {
     "torch": "`torch.nn.LSTM` and `torch.autograd.grad`",
     "jax": "`jax.lax.scan` with one matrix product a step for all gates, `jax.vjp`, jitted as a whole",
@@ -151,31 +152,35 @@ def measure(shape: tuple[int, int, int, int], kind: str, threads: int, seconds: 
     runs, parts, off = contestants(shape, kind, threads)
     times: dict[str, list[float]] = {name: [] for name in runs}
     tangents: list[float] = []
-    for run in runs.values():
-        run()
+    repeats = {name: max(1, round(TURN / min(taken(run) for _ in range(3)))) for name, run in runs.items()}
     parts()
     start, k = time.perf_counter(), 0
     while k < ROUNDS or time.perf_counter() - start < seconds:
         order = list(runs)[k % len(runs) :] + list(runs)[: k % len(runs)]
         for name in order:
-            if name == "by gate" and k >= FEW:
-                continue
-            begun = time.perf_counter()
-            runs[name]()
-            times[name].append(time.perf_counter() - begun)
-        found = parts()
-        tangents.append(found["tangent"] / found["forward"])
+            if name != "by gate" or k < FEW:
+                times[name].append(taken(runs[name], repeats[name]))
+        found = [parts() for _ in range(repeats["ours"])]
+        tangents.append(sum(part["tangent"] for part in found) / sum(part["forward"] for part in found))
         k += 1
     row: Row = {"shape": shape, "kind": kind, "threads": threads, "rounds": k, "off": off}
-    row["ms"] = {name: 1e3 * float(np.median(taken)) for name, taken in times.items()}
+    row["ms"] = {name: 1e3 * float(np.median(each)) for name, each in times.items()}
     ours = times["ours"]
     row["ratio"] = {
-        name: quartiles([a / b for a, b in zip(ours, taken, strict=False)])
-        for name, taken in times.items()
+        name: quartiles([a / b for a, b in zip(ours, each, strict=False)])
+        for name, each in times.items()
         if name != "ours"
     }
     row["tangent"] = quartiles(tangents)
     return row
+
+
+def taken(run: Run, repeats: int = 1) -> float:
+    """Seconds that one of so many runs took on average."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return (time.perf_counter() - start) / repeats
 
 
 def quartiles(values: list[float]) -> list[float]:
