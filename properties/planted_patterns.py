@@ -474,7 +474,7 @@ def _placed(kind: str, name: str, mask: Callable[[Case, tuple[int, ...]], Array]
         noise = np.abs(a[name]).max() * (0.1 + case.rng.random(a[name].shape))
         a[name] = np.where(where, [-a[name], 0 * a[name], a[name] + noise][how], a[name])
         only = "is wrong" if kind == "steps-wrong" else "is right but for"
-        zero = "zero but for" if kind == "steps-wrong" else "where it is zero"  # the same, said from the other side
+        zero = "is zero" if kind == "steps-wrong" else "where it is zero"  # the same, said from the other side
         says = ["where it is −1 times", zero, only][how]
         return Planted(a, kind, (name,), says, [-1.0, 0.0, None][how])
 
