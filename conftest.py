@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["bptt_check.plugin"]
@@ -18,3 +19,9 @@ settings.register_profile("ci", settings.get_profile("quick"), derandomize=True)
 settings.register_profile("fresh", settings.get_profile("quick"), max_examples=50, database=None)
 settings.register_profile("deep", settings.get_profile("quick"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(scope="session")
+def record(gradient_record):
+    """Keep a result that a test has come by itself, for the reports of the run."""
+    return gradient_record

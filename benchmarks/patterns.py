@@ -17,25 +17,25 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "properties"), str(ROOT)]
 
-import planted_patterns as planting  # noqa: E402
+import planted_patterns as plants  # noqa: E402
 
 from bptt_check.patterns import Pattern, patterns  # noqa: E402
 
 UNPLANTED = 5  # how many times as many gradients in which nothing is planted
 
 
-def looked_at(case: planting.Case, analytic: planting.Blocks, *, hide: bool) -> tuple[Pattern, ...]:
+def looked_at(case: plants.Case, analytic: plants.Blocks, *, hide: bool) -> tuple[Pattern, ...]:
     reference, tolerance = case.reference(hide), case.tolerance(analytic)
     return patterns(analytic, reference, tolerance, point=case.point, lengths=case.lengths, by_step=case.by_step)
 
 
 def planted_rows(seeds: range, verbose: bool) -> Iterator[str]:
-    for name in planting.PLANTS:
+    for name in plants.PLANTS:
         hits = first = 0
         for seed in seeds:
-            case, planted = planting.drawn(name, seed)
+            case, planted = plants.drawn(name, seed)
             seen = looked_at(case, planted.analytic, hide=not planted.whole and seed % 3 == 0)
-            amiss = list(planting.found(case, planted, seen))
+            amiss = list(plants.found(case, planted, seen))
             hits += not amiss
             first += not amiss and seen[0].kind == planted.kind
             if amiss and verbose:
@@ -49,7 +49,7 @@ def unplanted_rows(seeds: range, verbose: bool) -> Iterator[str]:
         claimed: Counter[str] = Counter()
         blocks = 0
         for seed in many:
-            case, wrong = planting.unstructured(seed)
+            case, wrong = plants.unstructured(seed)
             seen = looked_at(case, case.computed() if what == "right" else wrong, hide=seed % 3 == 0)
             blocks += len(wrong)
             claimed.update(p.kind for p in seen)

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from bptt_check.lstm.fused import LSTM
     from bptt_check.results import Block, Finding, Result, Verdict
     from bptt_check.subject import Subject
+    from bptt_check.testing.one_line import gradient_property
 
 __version__ = "0.1.0"
 
 _HOME = {
     "check": "checking",
+    "gradient_property": "testing.one_line",
     "Subject": "subject",
     "Cell": "forms.cell",
     "LSTM": "lstm.fused",
@@ -59,6 +61,7 @@ __all__ = [
     "UsageError",
     "Verdict",
     "check",
+    "gradient_property",
 ]
 
 

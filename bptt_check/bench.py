@@ -22,6 +22,7 @@ from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.reference import TAMER, Reference
 from bptt_check.stacks import stacked_gradients
 from bptt_check.subject import Array, Point, Subject
+from bptt_check.sweeping import Sweeping, estimates
 
 NEIGHBOURS = (2.0**4, 2.0**14, 2.0**24)  # ulps apart, where the rounding of a reference is read
 TINY = 8.0  # how many times smaller than the finest step an entry must be to get steps of its own
@@ -40,6 +41,10 @@ class Bill:
     def total(self) -> int:
         """In loss evaluations, a gradient counting as three."""
         return self.losses + 3 * self.gradients
+
+    def more_losses(self, losses: int) -> None:
+        """Count so many."""
+        self.losses += losses
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Bench:
     broken: frozenset[str] = frozenset()
     plain: Bench | None = None
     tame: list[float] = field(default_factory=lambda: [0.0])
+    sweeping: Sweeping = field(default_factory=Sweeping)
 
     @property
     def eps(self) -> float:
@@ -141,6 +147,8 @@ class Bench:
         self, name: str, entries: Array, method: Method | None = None, *, scale: Array | None = None
     ) -> Estimate:
         """The reference derivative of some entries (flat indices) of a block, or the same by another method."""
+        if scale is None:
+            return self.estimates({name: entries}, method)[name]
         return partials(
             method or self.reference.method,
             self.loss,
@@ -152,9 +160,23 @@ class Bench:
             stacked=self.subject.stacked,
         )
 
-    def compared(self, name: str, entries: Array) -> Comparison:
-        """The named entries (flat indices) against the reference, each on its own."""
-        estimate = self.estimate(name, entries)
+    def estimates(self, entries: Mapping[str, Array], method: Method | None = None) -> dict[str, Estimate]:
+        """The same for entries of several blocks at once."""
+        reference = self.reference
+        return estimates(
+            self.subject,
+            self.loss,
+            reference.point,
+            method or reference.method,
+            entries,
+            noise=reference.noise,
+            sweeping=self.sweeping,
+            count=self.bill.more_losses,
+        )
+
+    def compared(self, name: str, entries: Array, estimate: Estimate | None = None) -> Comparison:
+        """The named entries (flat indices) against the reference, each on its own; ``estimate``, where had already."""
+        estimate = estimate or self.estimate(name, entries)
         exact = np.zeros(len(entries))
         return Comparison(
             name=name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,12 +17,14 @@ from bptt_check.diagnose import diagnose, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.localise import first_wrong_line
 from bptt_check.looking import Looked, along_directions, at_a_glance, entry_by_entry, later_elsewhere, stale
+from bptt_check.pace import audible
 from bptt_check.points import total_size
 from bptt_check.protocol import Observations, called_once, observe
 from bptt_check.reference import choose
 from bptt_check.results import Block, Cause, Finding, Result, Verdict
 from bptt_check.stacks import stacked_gradients
 from bptt_check.subject import Array, Subject
+from bptt_check.sweeping import Sweeping
 from bptt_check.watch import undisturbed
 
 RESOLUTION = {"float64": 1e-6, "float32": 1e-2, "float16": 0.3}  # asked for by default, by precision of the subject
@@ -30,6 +32,7 @@ STACKED_ENTRIES = 4096  # all entries are compared up to this many where they ca
 DIFFERENCE_ENTRIES = 2048  # up to this many where only real differences work,
 SINGLE_ENTRIES = 24  # and up to this many one by one with a complex step; beyond, directions
 NEAR_A_KINK = 1e-3
+MEMORY = 2**16  # bytes below which no sweep can work
 
 
 def check(
@@ -43,6 +46,8 @@ def check(
     repeats: int = 2,
     causes: bool = True,
     protocol: bool = True,
+    memory: int | None = None,
+    progress: Callable[[float, float], None] | None = None,
 ) -> Result:
     """Compare the analytic gradient of ``subject`` with a numerical reference derivative.
 
@@ -60,6 +65,10 @@ def check(
     causes: whether a disagreement is traced to its probable causes and places, which may take a second or two.
     protocol: whether to look at how the code behaves when called (twice, elsewhere, its inputs and caches watched).
         ``False`` calls it once at the point, for speed; the result then says that this was not looked at.
+    memory: bytes that comparing every entry may take beyond what the result holds; by default 8 times the subject's
+        arrays, and at least 32 MiB.
+    progress: called as progress(share, seconds_left) while every entry is compared and that takes over two seconds, at
+        most ten times a second.
 
     Returns
     -------
@@ -79,11 +88,14 @@ def check(
             f"entries={entries!r}, method={method!r}: entries takes 'auto', 'all' or 'directions'; "
             "method takes 'auto', 'complex' or 'differences'"
         )
+    if memory is not None and not (isinstance(memory, int) and memory >= MEMORY):
+        raise UsageError(f"memory={memory!r}: it is a number of bytes, at least {MEMORY}")
     if repeats < 2 or (resolution is not None and not resolution > 0):
         raise UsageError(f"repeats={repeats}, resolution={resolution}: repeats is at least 2, resolution above 0")
     started = time.perf_counter()
     optional = _known_names(subject, optional)
-    options = _Options(resolution, optional, entries, method, repeats, causes, protocol)
+    sweeping = Sweeping(memory, audible(progress))
+    options = _Options(resolution, optional, entries, method, repeats, causes, protocol, sweeping)
     try:
         with undisturbed():
             result = _checked(subject, options, np.random.default_rng(rng))
@@ -115,6 +127,7 @@ class _Options:
     repeats: int
     causes: bool
     protocol: bool
+    sweeping: Sweeping
 
 
 def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> Result:
@@ -129,10 +142,10 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> R
         return _nothing_compared(subject, seen)
     finite = {name: _finite(a.astype(float)) for name, a in gradient.items()}
     try:
-        bench = _bench(subject, seen, finite, eps, rng, options.method)
+        bench = _bench(subject, seen, finite, eps, rng, options)
         looked = _looked(bench, seen, options, asked)
     except ReferenceUnsafe as unsafe:
-        bench = _bench(subject, seen, finite, eps, rng, "differences", why=str(unsafe))
+        bench = _bench(subject, seen, finite, eps, rng, replace(options, method="differences"), why=str(unsafe))
         looked = _looked(bench, seen, options, asked)
     blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
     findings = [*seen.findings, *looked.findings]
@@ -179,7 +192,7 @@ def _references_of(
     eps = max(float(np.finfo(np.result_type(*subject.point.values())).eps), float(np.finfo(np.float64).eps))
     seen = observe(subject, eps=eps, rng=rng, repeats=2)
     finite = {name: a.astype(float) for name, a in seen.gradient.items() if np.isfinite(a).all()}
-    return references(_bench(subject, seen, finite, eps, rng, options.method), {})
+    return references(_bench(subject, seen, finite, eps, rng, options), {})
 
 
 def _finite(array: Array) -> Array:
@@ -234,11 +247,11 @@ def _bench(
     gradient: Mapping[str, Array],
     eps: float,
     rng: np.random.Generator,
-    method: str,
+    options: _Options,
     *,
     why: str = "",
 ) -> Bench:
-    reference = choose(subject, gradient, rng=rng, method=method)
+    reference = choose(subject, gradient, rng=rng, method=options.method)
     if why:
         reference = replace(reference, reason=f"no complex step: {why}; {reference.reason.partition('; ')[2]}")
     together = stacked_gradients(subject, subject.blocks, gradient, eps=eps)
@@ -252,7 +265,17 @@ def _bench(
         together=together,
     )
     broken = frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all())
-    bench = Bench(subject, subject.blocks, gradient, level, reference, abs(seen.loss), rng, broken=broken)
+    bench = Bench(
+        subject,
+        subject.blocks,
+        gradient,
+        level,
+        reference,
+        abs(seen.loss),
+        rng,
+        broken=broken,
+        sweeping=options.sweeping,
+    )
     if seen.repeats < 2:  # asked to be quick
         bench.bill.limit = 0
     bench.bill.losses += seen.evaluations + reference.evaluations

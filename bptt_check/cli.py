@@ -9,11 +9,11 @@ import sys
 from collections.abc import Callable, Sequence
 
 from bptt_check import __version__
-from bptt_check.commands import builtin, reports, starting, verify
+from bptt_check.commands import builtin, catalogue, reports, starting, verify
 from bptt_check.commands.ending import EXIT_CODES, INTERRUPTED, USAGE, program
 from bptt_check.errors import BpttCheckError
 
-FAMILIES = (verify, reports, starting)  # in the order in which --help lists them
+FAMILIES = (verify, catalogue, reports, starting)  # in the order in which --help lists them
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

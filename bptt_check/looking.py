@@ -46,7 +46,9 @@ class Looked:
 
 def entry_by_entry(bench: Bench, resolution: float) -> Looked:
     """Every entry of every block against its own reference: nothing is left to chance."""
-    compared = {name: bench.compared(name, np.arange(a.size)) for name, a in bench.gradient.items()}
+    every = {name: np.arange(a.size) for name, a in bench.gradient.items()}
+    had = bench.estimates(every)
+    compared = {name: bench.compared(name, entries, had[name]) for name, entries in every.items()}
     grave = {name: disputed_direction(bench, c) for name, c in compared.items() if is_grave(bench, c)}
     borne_out = settled(bench, grave)
     confirmed = {name: confirm(bench, c, resolution, borne_out=name in borne_out) for name, c in compared.items()}
@@ -238,10 +240,15 @@ class _Block:
         a = self.bench.gradient[self.name]
         if block.index is not None or self.bench.bill.total >= self.bench.bill.limit or not self.bench.reference.exact:
             return block
-        largest = self._judged([int(np.abs(a).argmax())])
-        if largest.verdict is Verdict.DISAGREES:
-            return replace(largest, compared=a.size)
-        return replace(block, index=largest.index, analytic=largest.analytic, reference=largest.reference)
+        entry = int(np.abs(a).argmax())
+        c = self.bench.compared(self.name, np.array([entry]))
+        if c.wrong.any():
+            largest = self._judged([entry])
+            if largest.verdict is Verdict.DISAGREES:
+                return replace(largest, compared=a.size)
+        shown = c.analytic if c.own is None else c.own
+        index = tuple(int(k) for k in np.unravel_index(entry, a.shape))
+        return replace(block, index=index, analytic=float(shown[0]), reference=float(c.reference[0]))
 
     def _judged(self, entries: Iterable[int]) -> Block:
         bench = self.bench

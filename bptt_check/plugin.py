@@ -1,105 +1,83 @@
-"""The pytest side: a fixture that keeps every result of a test run, and the reports made of them at its end.
+"""The pytest plugin: options, fixtures, and the moment at which a run turns out to have tests that use them.
 
-Under pytest-xdist each worker writes a journal of its own, in a folder that this run alone knows: another run of pytest
-in the same place, or one started by a test, leaves it alone. They are put together at the end.
-
-No mathematics, and no import of NumPy: a run that uses none of it pays nothing.
+A run in which no test asks for a fixture of this file loads nothing else, keeps nothing and writes nothing. What
+happens otherwise stands in ``bptt_check/testing``. No mathematics, and no import of NumPy.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from bptt_check.testing.declared import FIXTURES, add_options, asked_for_anything
+
 if TYPE_CHECKING:
     from bptt_check.results import Result
-
-STEM = "properties"
-PARTS = "bptt_check_parts"
-
-_JOURNAL: pytest.StashKey[Path] = pytest.StashKey()  # only where this very run has written one
-_PARTS: pytest.StashKey[Path] = pytest.StashKey()
-
-
-def _folder(config: pytest.Config) -> Path:
-    return Path(config.rootpath) / "reports"
+    from bptt_check.testing.checker import GradientCheck
 
 
 @pytest.fixture(scope="session")
-def record(request: pytest.FixtureRequest) -> Iterator[Callable[[Result], None]]:
-    """``record(result)`` keeps one result: a line in the run's journal, written as the case ends.
+def gradient_check(request: pytest.FixtureRequest) -> GradientCheck:
+    """``gradient_check(subject, **options of check)`` checks, keeps the result, and raises unless it AGREES.
 
-    Session-scoped, so that it works inside ``@given``. The reports are rendered when the run is over.
+    Session-scoped, so that it works inside ``@given``.
     """
-    from bptt_check.report.journal import Journal, environment
-    from bptt_check.report.record import record_of
+    from bptt_check.testing.checker import GradientCheck
+    from bptt_check.testing.options import depth_of
+    from bptt_check.testing.running import running_of
 
-    config = request.config
-    worker = getattr(config, "workerinput", {})
-    path = Path(worker[PARTS]) / f"{worker['workerid']}.jsonl" if PARTS in worker else _folder(config) / f"{STEM}.jsonl"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if PARTS not in worker:
-        config.stash[_JOURNAL] = path
-    with Journal(path, title="Properties of the built-in cells", environment=environment()) as journal:
-        yield lambda result: journal.write(record_of(result))
+    return GradientCheck(running_of(request.config), depth_of(request.config).check)
+
+
+@pytest.fixture(scope="session")
+def gradient_record(request: pytest.FixtureRequest) -> Callable[[Result], None]:
+    """``gradient_record(result)`` keeps a result that a test has come by itself, and judges nothing."""
+    from bptt_check.testing.running import running_of
+
+    return running_of(request.config).keep
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare options and settings."""
+    add_options(parser)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the depth, if one is asked for."""
+    if config.getoption("gradient_depth") or config.getini("gradient_depth"):
+        from bptt_check.testing.examples import set_depth
+        from bptt_check.testing.options import depth_of
+
+        set_depth(depth_of(config))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse what could not be kept to at the end of the run."""
+    config = session.config
+    if not hasattr(config, "workerinput") and asked_for_anything(config):
+        from bptt_check.testing.asked import look_ahead
+
+        look_ahead(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin to keep results, if a test that was selected will leave any."""
+    using = [item for item in session.items if not FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))]
+    options = session.config.option
+    if using and not (options.collectonly or options.setupplan or options.setuponly):
+        from bptt_check.testing.running import running_of
+
+        running_of(session.config).plan(using)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of pytest-xdist where the workers of this run write."""
-    config = node.config
-    if _PARTS not in config.stash:
-        config.stash[_PARTS] = _folder(config) / f".parts-{secrets.token_hex(4)}"
-    node.workerinput[PARTS] = str(config.stash[_PARTS])
+    """Tell a worker of pytest-xdist where it writes."""
+    from bptt_check.testing.workers import tell
 
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Put the workers' journals together, where there are any."""
-    config = session.config
-    parts = sorted(config.stash[_PARTS].glob("*.jsonl")) if _PARTS in config.stash else []
-    if parts:
-        config.stash[_JOURNAL] = _folder(config) / f"{STEM}.jsonl"
-        _put_together(parts, config.stash[_JOURNAL])
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Render the reports and say where they are."""
-    journal = config.stash.get(_JOURNAL, None)
-    if journal is None:
-        return
-    from bptt_check.errors import ReportError
-    from bptt_check.report.files import render
-
-    try:
-        written = render(journal)
-    except ReportError as error:
-        terminalreporter.write_line(f"gradient reports could not be written: {error}")
-        return
-    names = ", ".join(path.name for path in written)
-    terminalreporter.write_line(f"gradient reports: {names} in {journal.parent}")
-
-
-class _WorkerLostError(Exception):
-    pass
-
-
-def _put_together(parts: list[Path], path: Path) -> None:
-    """One journal of several; it gets no end where one of them has none, since a worker was killed then."""
-    from contextlib import suppress
-
-    from bptt_check.report.journal import Journal, environment, read_journal
-
-    logs = [read_journal(part) for part in parts]
-    with suppress(_WorkerLostError), Journal(path, title=logs[0].title, environment=environment()) as journal:
-        for log in logs:
-            for kept in log.records:
-                journal.write(kept)
-        if not all(log.ended for log in logs):
-            raise _WorkerLostError
-    for part in parts:
-        part.unlink()
-    parts[0].parent.rmdir()
+    tell(node)

@@ -6,8 +6,8 @@ names what was handed over and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -17,6 +17,28 @@ Array = np.ndarray[Any, Any]
 Point = Mapping[str, Array]
 
 LARGEST = 2**29  # bytes in all arrays of a point; a check keeps a few dozen arrays of that size
+
+
+class Copies(Protocol):
+    """A fast evaluator of one form: the loss with one entry moved, for many entries at once."""
+
+    def __call__(
+        self,
+        point: Point,
+        names: Sequence[str],
+        owner: Array,
+        within: Array,
+        offsets: Array,
+        memory: int,
+        on_steps: Callable[[int, int], None],
+    ) -> Array | None:
+        """Entry ``within[n]`` (flat) of block ``names[owner[n]]`` moved by ``offsets[n]``, for each n.
+
+        ``None`` where it does not take such offsets or such a loss. ``memory`` in bytes; ``on_steps(done, total)``.
+        """
+
+    def cost(self, name: str) -> float:
+        """What one entry of a block costs, in any unit."""
 
 
 def checked_point(point: Any) -> dict[str, Array]:

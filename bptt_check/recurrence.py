@@ -17,6 +17,7 @@ from bptt_check.points import Array, Point
 if TYPE_CHECKING:
     from bptt_check.lstm.losses import Loss
     from bptt_check.lstm.variants import Variant
+    from bptt_check.recognise.record import Recognised
 
 LOSS = "loss"  # the one output of a subject that returns only its loss
 
@@ -59,6 +60,7 @@ class Recurrence:
     variant: where it is a built-in cell, with its own names and shapes.
     tapped: tapped(point) -> intermediates by ``"name(t)"``, (T, B, H), where the form has taps.
     loss: which loss of h the number is, where the loss is all there is.
+    recognised: the cell, where it has been recognised at this point before; it is not looked for again.
     """
 
     outputs: Callable[[Point], Mapping[str, Array]]
@@ -66,6 +68,7 @@ class Recurrence:
     variant: Variant | None = None
     tapped: Callable[[Point], Mapping[str, Array]] | None = None
     loss: LossOfH | None = None
+    recognised: Recognised | None = None
 
 
 def of_loss(loss_at: Callable[[Point], Any], loss: LossOfH | None) -> Recurrence | None:

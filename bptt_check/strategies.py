@@ -10,12 +10,14 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bptt_check.lstm.losses import LOSS_NAMES
+from bptt_check.errors import UsageError
+from bptt_check.lstm.losses import LOSS_NAMES, Loss, loss_named
 from bptt_check.lstm.params import shapes, states
 from bptt_check.lstm.variants import NP, POST, VARIANTS, Variant
 from bptt_check.subject import Array, Subject
@@ -86,3 +88,90 @@ def lstm_cases(
     for name, shape in states(variant, batch, cells_of_memory).items():
         point[name] = draw(numbers(shape, away_from_zero=True))
     return LstmCase(variant, loss_name, steps, batch, inputs, cells_of_memory, point)
+
+
+SIZES = {"T": (1, 6), "B": (1, 3), "D": (1, 4), "H": (1, 3)}
+SEEDS = 2**16
+NEAR_A_KINK = 1e-3  # a loss without a derivative so near is drawn again
+
+
+@dataclass(frozen=True)
+class CellCase:
+    """One drawn case of a user's cell, or of a built-in one by name. Prints as the line that makes it again."""
+
+    cell: Any
+    loss: str | Loss
+    T: int
+    B: int
+    D: int
+    H: int
+    rng: int
+
+    def subject(self) -> Subject:
+        """The case as something to check; weights, inputs, states and targets are drawn from the seed ``rng``."""
+        make = Subject.from_variant if isinstance(self.cell, str) else Subject.from_cell
+        return make(self.cell, T=self.T, B=self.B, D=self.D, H=self.H, loss=self.loss, rng=self.rng)
+
+    def near_a_kink(self, subject: Subject) -> bool:
+        """Whether the loss has a place without a derivative so near that differences straddle it."""
+        return subject.kink_distance is not None and subject.kink_distance < NEAR_A_KINK
+
+    def __repr__(self) -> str:
+        maker, cell = "from_cell", getattr(self.cell, "__name__", None) or type(self.cell).__name__ + "()"
+        if isinstance(self.cell, str):
+            maker, cell = "from_variant", repr(self.cell)
+        loss = repr(self.loss if isinstance(self.loss, str) else self.loss.name)
+        return f"Subject.{maker}({cell}, T={self.T}, B={self.B}, D={self.D}, H={self.H}, loss={loss}, rng={self.rng})"
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print it so in Hypothesis's report of a failing test too, which prints records field by field."""
+        printer.text(repr(self))
+
+
+def cell_cases(
+    cells: Sequence[Any], *, shapes: Any = None, losses: Sequence[str | Loss] = ("euclidean",)
+) -> st.SearchStrategy[CellCase]:
+    """Cases of ``cells``: a shape, a loss, and a seed of all numbers; small shapes and seed 0 are the simplest.
+
+    Parameters
+    ----------
+    cells: classes or objects that :meth:`Subject.from_cell` takes, or names of built-in cells.
+    shapes: ``{"T": (1, 8), "H": 2}``, ranges and sizes by letter, or a list of whole shapes; see :data:`SIZES`.
+    losses: names, or :class:`~bptt_check.lstm.losses.Loss` objects.
+
+    Raises
+    ------
+    UsageError
+        Where there is no cell or no loss, and for a shape or a loss that does not exist.
+    """
+    if isinstance(cells, str) or not cells or isinstance(losses, str) or not losses:
+        raise UsageError("cells= and losses= take a list of at least one; a single one needs brackets too: [MyCell]")
+    for loss in losses:
+        try:
+            loss_named(loss, T=1, B=1, rng=np.random.default_rng(0)) if isinstance(loss, str) else loss.value
+        except (ValueError, AttributeError) as error:
+            raise UsageError(f"losses={losses!r}: {error}") from None
+    return _cell_cases(list(cells), list(losses), _sizes(shapes))
+
+
+@st.composite
+def _cell_cases(
+    draw: st.DrawFn, cells: Sequence[Any], losses: Sequence[str | Loss], sizes: st.SearchStrategy[dict[str, int]]
+) -> CellCase:
+    cell, loss, shape = draw(st.sampled_from(cells)), draw(st.sampled_from(losses)), draw(sizes)
+    return CellCase(cell, loss, **shape, rng=draw(st.integers(0, SEEDS - 1)))
+
+
+def _sizes(shapes: Any) -> st.SearchStrategy[dict[str, int]]:
+    if shapes is None or isinstance(shapes, Mapping):
+        given = {**SIZES, **(shapes or {})}
+        ranges = {letter: (size, size) if isinstance(size, int) else tuple(size) for letter, size in given.items()}
+        if set(ranges) != set(SIZES) or any(len(r) != 2 or not 1 <= r[0] <= r[1] for r in ranges.values()):
+            raise UsageError(
+                f"shapes={shapes!r}: takes sizes or ranges for T, B, D, H, such as {{'T': (1, 8), 'H': 2}}"
+            )
+        return st.fixed_dictionaries({letter: st.integers(*low_high) for letter, low_high in ranges.items()})
+    whole = [dict(shape) for shape in shapes]
+    if not whole or any(set(shape) != set(SIZES) or min(shape.values()) < 1 for shape in whole):
+        raise UsageError(f"shapes={shapes!r}: each must give T, B, D and H, such as {{'T': 3, 'B': 2, 'D': 1, 'H': 2}}")
+    return st.sampled_from(whole)

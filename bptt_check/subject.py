@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bptt_check.errors import BpttCheckError, SubjectFailed, SubjectWarning
+from bptt_check.points import Copies as Copies
 from bptt_check.points import checked_gradient, checked_point
 from bptt_check.points import copied as copied
 from bptt_check.points import scalar as scalar
@@ -63,6 +64,7 @@ class Subject:
     again: again(T=, B=, D=, H=, rng=) -> the same code at another shape, where the form draws the point itself.
     by_step: by_step(point) -> what each step adds to the gradient of each weight, as the backward pass has it, T in
         front of the weight's shape; where the form sums over the steps.
+    copies: a fast evaluator of the same loss for perturbed copies, where the form has one.
     """
 
     name: str
@@ -82,6 +84,7 @@ class Subject:
     recurrence: Recurrence | None = None
     again: Callable[..., Subject] | None = None
     by_step: Callable[[Point], Mapping[str, Array]] | None = None
+    copies: Copies | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "point", checked_point(self.point))

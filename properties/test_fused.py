@@ -1,4 +1,4 @@
-"""The fused LSTM against the readable equations: same numbers, the same laws, results that stay the caller's own."""
+"""The fused LSTM against the readable equations: same numbers, the same laws, results that stay their owner's."""
 
 from __future__ import annotations
 
@@ -108,6 +108,40 @@ def test_the_two_loops_of_the_backward_pass_give_the_same(monkeypatch):
         for name, array in {**wide.weights, "x": wide.x, **wide.initial}.items():
             found = {**narrow.weights, "x": narrow.x, **narrow.initial}[name]
             np.testing.assert_allclose(found, array, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("shape", [(7, 1, 3, 4), (7, 2, 3, 4)], ids=str)
+@pytest.mark.parametrize(("rows", "steps"), [(1, 1), (4, 1), (6, 2), (100, 3)])
+def test_how_many_steps_are_worked_on_at_a_time_makes_no_difference(monkeypatch, rows, steps, shape):
+    for variant in CELLS:
+        problem = drawn(variant, shape)
+        v = {name: woven(array.shape, array, k) for k, (name, array) in enumerate(problem.point.items())}
+        tape = taped(problem)
+        whole = problem.derivatives(fused.backward(tape, tape.h, steps=True)), fused.tangent(tape, v)
+        monkeypatch.setattr(fused_memory, "ROWS", rows)
+        monkeypatch.setattr(fused_memory, "CACHE", steps * tape._memory.tape[0].nbytes)
+        other = taped(problem)
+        assert other._memory.back.c == max(1, min(7, rows // shape[1])) and other._memory.back.e <= steps
+        pieces = problem.derivatives(fused.backward(other, tape.h, steps=True)), fused.tangent(other, v)
+        monkeypatch.undo()
+        np.testing.assert_allclose(pieces[1], whole[1], rtol=1e-12, atol=1e-13)
+        for name, array in whole[0].items():
+            np.testing.assert_allclose(pieces[0][name], array, rtol=1e-11, atol=1e-13, err_msg=name)
+
+
+@pytest.mark.parametrize("shape", [(7, 1, 3, 4), (7, 2, 3, 4)], ids=str)
+@pytest.mark.parametrize("w", [1, 3, 6])
+def test_nor_how_many_steps_are_at_hand_in_the_forward_pass(monkeypatch, w, shape):
+    for variant in CELLS:
+        problem = drawn(variant, shape)
+        whole = taped(problem)
+        monkeypatch.setattr(fused_memory, "AT_HAND", w)
+        pieces = taped(problem)
+        assert (pieces._memory.w, whole._memory.w) == (w, 7)
+        monkeypatch.undo()
+        assert np.array_equal(pieces.h, whole.h) and np.array_equal(pieces.s_last, whole.s_last)
+        a, b = fused.backward(pieces, pieces.h), fused.backward(whole, pieces.h)
+        assert all(np.array_equal(a.weights[name], b.weights[name]) for name in a.weights)
 
 
 @pytest.mark.parametrize("kind", [np.complex128, np.longdouble])

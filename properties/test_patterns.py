@@ -1,7 +1,7 @@
 """What the numbers of a wrong gradient say by themselves: what is planted is found, and nothing that is not there."""
 
 import numpy as np
-import planted_patterns as planting
+import planted_patterns as plants
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,9 +24,9 @@ def looked_at(case, analytic, *, hide=False, **options):
 
 
 def tried(name, seed):
-    case, planted = planting.drawn(name, seed)
+    case, planted = plants.drawn(name, seed)
     seen = looked_at(case, planted.analytic, hide=not planted.whole and seed % 3 == 0)
-    return list(planting.found(case, planted, seen))
+    return list(plants.found(case, planted, seen))
 
 
 def one(analytic, right, *, tolerance=1e-13, point=None, lengths=None, **options):
@@ -40,27 +40,27 @@ def rng():
     return np.random.default_rng(7)
 
 
-@pytest.mark.parametrize("name", planting.PLANTS)
+@pytest.mark.parametrize("name", plants.PLANTS)
 def test_each_kind_is_found_nearly_always(name):
     amiss = [found for seed in range(20) if (found := tried(name, seed))]
     assert len(amiss) <= 20 * (1 - ENOUGH), amiss
 
 
-@given(st.sampled_from([n for n in planting.PLANTS if n.partition(":")[0] not in NOT_ALWAYS]), SEEDS)
+@given(st.sampled_from([n for n in plants.PLANTS if n.partition(":")[0] not in NOT_ALWAYS]), SEEDS)
 def test_what_is_planted_in_the_values_is_found(name, seed):
     assert tried(name, seed) == []
 
 
 @given(SEEDS)
 def test_a_right_gradient_has_no_pattern(seed):
-    case, _ = planting.unstructured(seed)
+    case, _ = plants.unstructured(seed)
     assert looked_at(case, case.computed()) == ()
 
 
 def test_errors_without_structure_have_no_pattern():
     claimed = []
     for seed in range(60):
-        case, wrong = planting.unstructured(seed)
+        case, wrong = plants.unstructured(seed)
         claimed += [p for p in looked_at(case, wrong) if p.exact]
     assert len(claimed) <= 1  # by chance: a few wrong entries of a small block may stand in a row
 
@@ -68,13 +68,13 @@ def test_errors_without_structure_have_no_pattern():
 @given(SEEDS)
 def test_errors_in_every_entry_have_no_pattern_at_all(seed):
     rng = np.random.default_rng(seed)
-    case = planting.Case(rng, *(int(k) for k in rng.integers(1, 6, size=4)))
+    case = plants.Case(rng, *(int(k) for k in rng.integers(1, 6, size=4)))
     wrong = {name: m + np.abs(m).max() * rng.normal(size=m.shape) for name, m in case.computed().items()}
     assert looked_at(case, wrong) == ()
 
 
 def test_every_kind_that_is_named_is_planted():
-    kinds = {planting.drawn(name, 0)[1].kind for name in planting.PLANTS}
+    kinds = {plants.drawn(name, 0)[1].kind for name in plants.PLANTS}
     assert set(KINDS) - kinds <= {"slices"}
     assert kinds <= set(KINDS)
 
@@ -197,6 +197,15 @@ def test_where_finds_the_part_of_a_packed_block(rng):
     wrong = {"W": right["W"] + (np.arange(12)[:, None] // 3 == 2)}
     (place,) = where(wrong, right, {"W": np.full((12, 7), 1e-12)}, lengths={"H": 3}).places
     assert (place.part, place.entries) == ((2, 4), "[6:9, :]")
+
+
+def test_what_was_not_compared_does_not_narrow_a_region(rng):
+    right = {"W": rng.normal(size=(6, 5))}
+    wrong, known = right["W"].copy(), right["W"].copy()
+    wrong[2] += 1
+    known[2, 3] = known[0, 1] = known[5, 0] = np.nan
+    (found,) = patterns({"W": wrong}, {"W": known}, {"W": np.full((6, 5), 1e-12)}, point={}, lengths={})
+    assert (found.kind, found.message) == ("rows", "is right but for [2, :]")
 
 
 def test_where_says_which_steps_a_sum_lacks(rng):

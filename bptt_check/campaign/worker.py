@@ -26,6 +26,7 @@ from bptt_check.campaign.tried import told
 from bptt_check.checking import check
 from bptt_check.errors import SubjectError, UsageError
 from bptt_check.lstm.losses import loss_named
+from bptt_check.planting.control import Control
 from bptt_check.report.record import record_of
 from bptt_check.results import Finding, Result, Verdict
 from bptt_check.subject import Subject
@@ -91,6 +92,7 @@ class _Session:
         self.arrays: dict[str, Any] = {}
         self.options: dict[str, Any] = {}
         self.explained = 0  # disagreements traced to their causes
+        self.control: Control | None = None
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         if "load" in request:
@@ -102,7 +104,34 @@ class _Session:
             loaded = {"kind": self.target.kind, "name": self.target.name, "takes": self.target.takes}
             return {**loaded, "own_loss": self.target.own_loss, "point": shapes}
         assert self.target is not None
+        if "control" in request:
+            return self._controlled(self.target, request["control"])
+        if "plant" in request:
+            assert self.control is not None
+            return {"outcome": self.control.outcome(request["plant"]).as_json()}
         return self._trial(self.target, request)
+
+    def _controlled(self, target: Target, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Make the subject of a negative control and check it as it is; if it is right, choose faults."""
+        subject: Subject | None = None
+        try:
+            subject = _alone(_ours(target.make)(asked["shape"] or {}, int(asked["seed"]), None, self.arrays))
+            self.control = Control(subject, rng=int(asked["seed"]))
+            right = self.control.right
+        except UsageError:
+            raise
+        except SubjectError as error:
+            right = _undecided(target, subject, Finding("refused", str(error), fault=True))
+        except BaseException as error:
+            right = _undecided(target, subject, _raised(error))
+        answer: dict[str, Any] = {"verdict": right.verdict.value, "table": told(right), "trace": _trace(right)}
+        if right.verdict is not Verdict.AGREES or self.control is None:
+            return answer
+        found = self.control.recognised
+        left = {"elsewhere": list(self.control.elsewhere), "equivalent": list(self.control.equivalent)}
+        chosen = list(self.control.chosen(asked["sample"], int(asked["seed"])))
+        cell = found.variant.name if found else ""
+        return {**answer, **left, "cell": cell, "chosen": chosen, "possible": len(self.control.plantings)}
 
     def _trial(self, target: Target, request: Mapping[str, Any]) -> dict[str, Any]:
         arrays = self.arrays | decoded(request["point"] or {})

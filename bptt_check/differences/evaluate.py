@@ -44,10 +44,7 @@ def partials(
 
     def evaluate(offsets: Array) -> Array:
         rows = np.broadcast_to(flat, offsets.shape).reshape(-1)
-        if stacked:
-            results = _stacked(function, point, name, rows, offsets.reshape(-1))
-        else:
-            results = _one_by_one(function, point, name, rows, offsets.reshape(-1))
+        results = values_of_copies(function, point, name, rows, offsets.reshape(-1), stacked=stacked)
         return results.reshape(offsets.shape)
 
     return drive(method.plan(length, noise), evaluate)
@@ -96,6 +93,13 @@ def moved_by_each(point: Point, direction: Point, offsets: Array) -> dict[str, A
             array + each * direction[name] if name in direction else np.repeat((array + zero)[None], len(each), 0)
         )
     return copies
+
+
+def values_of_copies(
+    function: Function, point: Point, name: str, rows: Array, offsets: Array, *, stacked: bool
+) -> Array:
+    """The function with entry ``rows[n]`` (a flat index) of block ``name`` moved by ``offsets[n]``, for each n."""
+    return (_stacked if stacked else _one_by_one)(function, point, name, rows, offsets)
 
 
 def _one_by_one(function: Function, point: Point, name: str, rows: Array, offsets: Array) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 
 from bptt_check.equations import behind_each
 from bptt_check.errors import SubjectError
+from bptt_check.forms.copies import CellCopies
 from bptt_check.lstm.backward import backward
 from bptt_check.lstm.forward import Trace, forward
 from bptt_check.lstm.losses import Loss, loss_named
@@ -154,4 +155,5 @@ def subject_of_variant(
         recurrence=recurrence,
         again=None if targets is not None else again,
         by_step=by_step,
+        copies=CellCopies(cell, loss, y),
     )

@@ -108,7 +108,7 @@ def forward(
     b = {k: row(weights[f"b_{k}"]) for k in variant.blocks}
 
     def preactivation(k: str, t: int) -> Array:
-        z_k = b[k]                                                        # (B, H)  F2
+        z_k = b[k]                                                        # (1, H)  F2
         for j, W_kj in W[k]:
             z_k = z_k + trace.seen(j, t) @ W_kj                           # (B, H)  F1, F2
         if k in peepholed:                                                # o is computed after s, and sees s(t)

@@ -1,7 +1,7 @@
 """The memory of the fused pass: every array that one shape needs, made once, with views of it by step.
 
-n blocks have a pre-activation, in the order o, i, f, g, those that a cell lacks left out; c steps are worked on at a
-time in the backward pass, few enough to stay in the cache.
+n blocks have a pre-activation, in the order o, i, f, g, those that a cell lacks left out; the backward pass works on c
+steps at a time, and on e of them at a time before those products, few enough to stay in the cache.
 
 ========  ===============  ========================================================================================
 name      shape            what lies where, and why
@@ -10,9 +10,12 @@ seen      (T+1, B, K)      [h(t−1), x(t), 1], K = H + D + 1: F1 without a copy
 packed    (n H, K)         all weights, block below block, as B7 reads them
 turned    (K, n H)         the same transposed, which the product of F2 is faster with, the rows of gates halved
 tape      (T+1, n+2, B, H) per step o, i, f, g, s(t−1), tanh s(t): all σ in one piece, [i, f] ⊙ [g, s(t−1)] in another
-slopes    (c, n+2, B, H)   per step what B2–B4 and B8 multiply by: for ds, for each dz, for ds_next
+slopes    (e, n+2, B, H)   per step what B2–B4 and B8 multiply by: for ds, for each dz, for ds_next
 dz        (c, B, n, H)     per step all dz in one piece, and those of all c steps one matrix
 ========  ===============  ========================================================================================
+
+Where states are small, the forward pass runs on copies of seen and tape for w steps at a time, ``seen_now`` and
+``tape_now``: the views of thousands of steps, an object each, would not stay in the cache.
 
 In a batch of one, views of a step have no axis for it: NumPy runs faster on a plain vector, and with few memory cells
 the calls are all the cost.
@@ -20,7 +23,7 @@ the calls are all the cost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +33,8 @@ from bptt_check.lstm.variants import Gate, Variant
 
 Array = np.ndarray[Any, Any]
 ROWS = 256  # rows (steps × sequences) of dz that the backward pass works on at a time
+CACHE = 1 << 18  # bytes of slopes among them that are computed at a time
+SMALL, AT_HAND = 2048, 128  # a state of up to so many numbers: the forward pass has views of so many steps only
 NARROW = 48  # up to so many memory cells, a product with a matrix of ones and zeros is faster than broadcasting
 
 
@@ -86,8 +91,12 @@ class Memory:
         )
         tanh_tanh = variant.input_activation == variant.output_activation == "tanh"
         self.common = len(self.gates) == 3 and tanh_tanh  # all three gates and both activations are there
-        self.steps = [self._step(t) for t in range(T)]
-        self.use = 0
+        self.w = w = T if B * H > SMALL else min(T, AT_HAND)
+        whole = w == T
+        self.seen_now = self.seen if whole else np.ones((w + 1, B, K), kind)
+        self.tape_now = self.tape if whole else np.empty((w + 1, n + 2, B, H), kind)
+        self.h_now = self.seen_now[1:, :, :H] if variant.feedback == "h" else self.h if whole else self.h[:w].copy()
+        self.steps = [self._step(t) for t in range(w)]
         self._back: Back | None = None
 
     @property
@@ -138,13 +147,36 @@ class Memory:
         """A view with no axis for a batch of one, and no axis for blocks either, so that it is a vector."""
         return views.reshape(-1) if self.B == 1 else views
 
+    @property
+    def plain(self) -> bool:
+        """Whether the forward loop for few memory cells serves."""
+        v = self.variant
+        all_there = len(self.gates) == 3 and not v.peepholes and v.input_activation == "tanh" and v.feedback == "h"
+        return all_there and self.B == 1 and self.H <= NARROW
+
+    def stretches(self) -> Iterator[int]:
+        """How many of :attr:`steps` come next; what they read is put into place before, and kept after."""
+        s, H, w = self.at["s"], self.H, self.w
+        for first in range(0, self.T, w):
+            k = min(w, self.T - first)
+            last = first + k
+            if w < self.T:
+                self.seen_now[:k] = self.seen[first:last]
+                self.tape_now[0, s] = self.tape[first, s]
+            yield k
+            if w < self.T:
+                self.seen[first + 1 : last + 1, :, :H] = self.seen_now[1 : k + 1, :, :H]
+                self.tape[first:last], self.tape[last, s] = self.tape_now[:k], self.tape_now[k, s]
+                if self.variant.feedback == "s":
+                    self.h[first:last] = self.h_now[:k]
+
     def _step(self, t: int) -> Step:
-        now, at, flat = self.tape[t], self.at, self.flat
+        now, at, flat = self.tape_now[t], self.at, self.flat
         slots = {name: flat(now[m]) for name, m in at.items()}
         both = "i" in at and "f" in at
-        after = flat(self.tape[t + 1, at["s"]])
+        after = flat(self.tape_now[t + 1, at["s"]])
         return Step(
-            seen=self.seen[t, 0] if self.B == 1 else self.seen[t],
+            seen=self.seen_now[t, 0] if self.B == 1 else self.seen_now[t],
             raw=flat(now[self.early]),
             sigmas=flat(now[self.early.start : len(self.gates)]),
             gates=flat(now[at["i"] : at["f"] + 1]) if both else _none,
@@ -156,8 +188,8 @@ class Memory:
             before=slots["s"],
             s=after,
             a=after if self.variant.output_activation == "identity" else slots["a"],
-            h=flat(self.h[t]),
-            again=_none if self.variant.feedback == "h" else flat(self.seen[t + 1, :, : self.H]),
+            h=flat(self.h_now[t]),
+            again=_none if self.variant.feedback == "h" else flat(self.seen_now[t + 1, :, : self.H]),
         )
 
 
@@ -168,8 +200,9 @@ class Back:
         B, D, H, kind = memory.B, memory.D, memory.H, memory.kind
         n, K = len(memory.blocks), H + D + 1
         self.c = c = max(1, min(memory.T, ROWS // B))
-        self.slopes = np.empty((c, n + 2, B, H), kind)
-        self.squares = np.empty((c, n + 2, B, H), kind) if memory.common else _none
+        self.e = e = max(1, min(c, CACHE // ((n + 2) * B * H * kind.itemsize)))
+        self.slopes = np.empty((e, n + 2, B, H), kind)
+        self.squares = np.empty((e, n + 2, B, H), kind) if memory.common else _none
         self.dh, self.ds = np.empty((c, B, H), kind), np.empty((c, B, H), kind)
         self.dz = np.empty((c, B, n, H), kind)
         self.carry, self.recurrent = np.empty((B, H), kind), np.empty((B, H), kind)
@@ -178,20 +211,22 @@ class Back:
         self.first = "o" in memory.blocks  # blocks of dz that come from dh: o, or none
         o = int(self.first)
         flat, blocks = memory.flat, memory.block_views
-        self.steps = [
-            (
-                flat(self.dh[k]),
-                flat(self.ds[k]),
-                flat(self.slopes[k, 0]),
-                flat(self.slopes[k, 1]),
-                self.slopes[k, 1 + o : n + 1, 0] if B == 1 else self.slopes[k, 1 + o : n + 1],
-                flat(self.slopes[k, n + 1]),
-                blocks(self.dz[k].reshape(B, -1))[0],
-                blocks(self.dz[k].reshape(B, -1))[o:],
-                flat(self.dz[k].reshape(B, -1)),
+        self.steps = []
+        for k in range(c):
+            slopes, dz = self.slopes[k % e], self.dz[k].reshape(B, -1)
+            self.steps.append(
+                (
+                    flat(self.dh[k]),
+                    flat(self.ds[k]),
+                    flat(slopes[0]),
+                    flat(slopes[1]),
+                    slopes[1 + o : n + 1, 0] if B == 1 else slopes[1 + o : n + 1],
+                    flat(slopes[n + 1]),
+                    blocks(dz)[0],
+                    blocks(dz)[o:],
+                    flat(dz),
+                )
             )
-            for k in range(c)
-        ]
         self.narrow = Narrow(memory, self) if B == 1 and H <= NARROW and memory.variant.feedback == "h" else None
 
 
@@ -213,7 +248,7 @@ class Narrow:
         self.square = np.empty((n * H, q * H), kind)
         self.dh, self.ds = np.empty((c, q * H), kind), np.empty((c, (n + 2 - q) * H), kind)
         self.recurrent = np.empty(q * H, kind)
-        slopes = back.slopes.reshape(c, width)
+        slopes = back.slopes.reshape(back.e, width)
         self.steps = []
         for k in range(c):
             start = width * (c - k)
@@ -222,8 +257,8 @@ class Narrow:
                     self.dl[k].reshape(-1),
                     self.dh[k],
                     self.ds[k],
-                    slopes[k, : q * H],
-                    slopes[k, q * H :],
+                    slopes[k % back.e, : q * H],
+                    slopes[k % back.e, q * H :],
                     self.flow[start : start + q * H],
                     self.flow[start + q * H : start + width],
                     self.flow[start - H : start + H],

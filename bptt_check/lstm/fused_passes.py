@@ -16,6 +16,7 @@ With coupled gates (F5, f = 1 − i), C_i = (g − s(t−1)) ⊙ σ′_i.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ Array = np.ndarray[Any, Any]
 
 def run_forward(m: Memory) -> None:
     """F1–F8 over all steps; weights, inputs and initial states are in place."""
+    if m.plain:
+        _run_plain_forward(m)
+        return
     variant, half, turned = m.variant, m.half, m.turned
     add, multiply, subtract, tanh = np.add, np.multiply, np.subtract, np.tanh
     z = m.flat(m.z)
@@ -45,7 +49,8 @@ def run_forward(m: Memory) -> None:
     o_late, coupled = "o" in variant.peepholed, variant.forget_gate is Gate.COUPLED
     has_o = "o" in m.at
 
-    for seen, raw, sigmas, gates, factors, o, i, f, g, before, s, a, h, again in m.steps:
+    steps = chain.from_iterable(m.steps[:k] for k in m.stretches())
+    for seen, raw, sigmas, gates, factors, o, i, f, g, before, s, a, h, again in steps:
         seen.dot(turned, z)                                               # (B, n H)  F1, F2
         if peeping:
             multiply(p_inner, before, scratch)                            # (1|2, B, H)  F2, peephole
@@ -85,6 +90,34 @@ def run_forward(m: Memory) -> None:
             h[...] = a
         if again is not None:
             again[...] = s                                                # (B, H)  F1s
+
+
+def _run_plain_forward(m: Memory) -> None:
+    """The same in seven calls a step, for a batch of one with few memory cells, no peepholes and all gates.
+
+    In the loop the gates are 1 + tanh(z/2), which is 2 σ(z), and h is twice itself. Halving is exact, so that it can be
+    done where it costs nothing: in the weights, in the sum of F7, and for all steps at once.
+    """
+    H, half, ones = m.H, m.half, np.ones(3 * m.H, m.kind)
+    add, multiply, tanh = np.add, np.multiply, np.tanh
+    raw_z, products, pair, halves = m.z[0], m.pair.reshape(-1), m.pair.reshape(2, -1), np.repeat(half, 2)
+    tanh_out = m.variant.output_activation == "tanh"
+    turned = m.turned.copy()
+    multiply(turned[:H], half, turned[:H])
+    for k in m.stretches():
+        outputs, sigmas = m.seen_now[: k + 1, 0, :H], m.tape_now[:k, :3]
+        add(outputs[0], outputs[0], outputs[0])
+        for seen, raw, doubled, gates, factors, o, _, _, _, _, s, a, h, _ in m.steps[:k]:
+            seen.dot(turned, raw_z)                                       # (4 H,)  F1, F2
+            tanh(raw_z, raw)                                              # (4 H,)  F3, and tanh(z/2)
+            add(doubled, ones, doubled)                                   # (3 H,)  2 o, 2 i, 2 f
+            multiply(gates, factors, products)                            # (2 H,)  F7
+            halves.dot(pair, s)                                           # (H,)  F7
+            if tanh_out:
+                tanh(s, a)                                                # (H,)  F8
+            multiply(a, o, h)                                             # (H,)  2 h
+        multiply(sigmas, half, sigmas)                                    # (k, 3, 1, H)  F4–F6
+        multiply(outputs, half, outputs)                                  # (k+1, H)  F8
 
 
 def compute_slopes(m: Memory, first: int, last: int) -> None:
@@ -160,25 +193,32 @@ def run_backward(m: Memory, dl: Array, *, keep: bool = False) -> Iterator[tuple[
     for last in range(m.T, 0, -back.c):
         first = max(0, last - back.c)
         steps = last - first
-        compute_slopes(m, first, last)
         back.dh[:steps] = dl[first:last]
         if not through_h and last == m.T:
             back.dh[steps - 1] += back.recurrent
-        for dh, ds, A, C_o, C, F, dz_o, dz_rest, dz in reversed(back.steps[:steps]):
-            if through_h:
-                add(dh, recurrent, dh)                                    # (B, H)  B1
-            multiply(A, dh, ds)
-            add(ds, carry, ds)                                            # (B, H)  B2
-            if has_o:
-                multiply(C_o, dh, dz_o)                                   # (B, H)  B3, B4
-            multiply(C, ds, dz_rest)                                      # (n−1, B, H)  B3, B4
-            multiply(F, ds, carry)                                        # (B, H)  B8
-            dz.dot(square, recurrent)                                     # (B, H)  B7
-            if not through_h:
-                add(carry, recurrent, carry)                              # (B, H)  B8s
+        for low, high in _pieces(steps, back.e):
+            compute_slopes(m, first + low, first + high)
+            for dh, ds, A, C_o, C, F, dz_o, dz_rest, dz in reversed(back.steps[low:high]):
+                if through_h:
+                    add(dh, recurrent, dh)                                    # (B, H)  B1
+                multiply(A, dh, ds)
+                add(ds, carry, ds)                                            # (B, H)  B2
+                if has_o:
+                    multiply(C_o, dh, dz_o)                                   # (B, H)  B3, B4
+                multiply(C, ds, dz_rest)                                      # (n−1, B, H)  B3, B4
+                multiply(F, ds, carry)                                        # (B, H)  B8
+                dz.dot(square, recurrent)                                     # (B, H)  B7
+                if not through_h:
+                    add(carry, recurrent, carry)                              # (B, H)  B8s
         yield first, last
     if not through_h:
         back.recurrent[...] = 0
+
+
+def _pieces(steps: int, e: int) -> Iterator[tuple[int, int]]:
+    """``steps`` in pieces that begin at multiples of e, the last one first."""
+    for low in range((steps - 1) // e * e, -1, -e):
+        yield low, min(low + e, steps)
 
 
 def _run_narrow(m: Memory, dl: Array, narrow: Narrow, keep: bool) -> Iterator[tuple[int, int]]:
@@ -192,16 +232,17 @@ def _run_narrow(m: Memory, dl: Array, narrow: Narrow, keep: bool) -> Iterator[tu
     for last in range(m.T, 0, -back.c):
         first = max(0, last - back.c)
         steps = last - first
-        compute_slopes(m, first, last)
         narrow.dl[:steps] = dl[first:last]
         before = narrow.steps[steps - 1][7]
         before[:H] = back.carry[0]
-        for dl_t, dh, ds, A, C, of_dh, of_ds, parts, dz in reversed(narrow.steps[:steps]):
-            add(dl_t, recurrent, dh)                                      # (2 H,)  B1, twice
-            multiply(A, dh, of_dh)                                        # (2 H,)  A ⊙ dh and dz_o  B3, B4
-            parts.dot(spread, ds)                                         # (4 H,)  B2, four times
-            multiply(C, ds, of_ds)                                        # (4 H,)  dz_i, dz_f, dz_g, ds_next
-            dz.dot(square, recurrent)                                     # (2 H,)  B7, twice
+        for low, high in _pieces(steps, back.e):
+            compute_slopes(m, first + low, first + high)
+            for dl_t, dh, ds, A, C, of_dh, of_ds, parts, dz in reversed(narrow.steps[low:high]):
+                add(dl_t, recurrent, dh)                                      # (2 H,)  B1, twice
+                multiply(A, dh, of_dh)                                        # (2 H,)  A ⊙ dh and dz_o  B3, B4
+                parts.dot(spread, ds)                                         # (4 H,)  B2, four times
+                multiply(C, ds, of_ds)                                        # (4 H,)  dz_i, dz_f, dz_g, ds_next
+                dz.dot(square, recurrent)                                     # (2 H,)  B7, twice
         rows = narrow.rows[back.c - steps :][::-1]
         back.carry[0] = rows[0, -1]
         back.dz[:steps, 0] = rows[:, 1:-1]
@@ -211,9 +252,13 @@ def _run_narrow(m: Memory, dl: Array, narrow: Narrow, keep: bool) -> Iterator[tu
     back.recurrent[0] = recurrent[:H]
 
 
-def run_tangent(m: Memory, vW: Array, vp: Array, vx: Array, vh0: Array, vs0: Array, vh: Array) -> Array:
-    """The tangent of F1–F8 into ``vh`` (T, B, H), along weights laid out as ``packed`` and ``peepholes``; vs(T)."""
-    back, T, B, D, H, at = m.back, m.T, m.B, m.D, m.H, m.at
+def run_tangent(m: Memory, vW: Array, vp: Array, vx: Array | None, vh0: Array, vs0: Array, vh: Array) -> Array:
+    """The tangent of F1–F8 into ``vh`` (T, B, H), along weights laid out as ``packed`` and ``peepholes``; vs(T).
+
+    ``vx`` is ``None`` where x does not move, which saves a product.
+    """
+    back, T, B, H, at = m.back, m.T, m.B, m.H, m.at
+    D = 0 if vx is None else m.D
     add, multiply = np.add, np.multiply
     n, K = len(m.blocks), m.H + m.D + 1
     weights = np.empty((K + D, n * H), m.kind)                            # what [h, x, 1, vx] is multiplied by
@@ -229,17 +274,20 @@ def run_tangent(m: Memory, vW: Array, vp: Array, vx: Array, vh0: Array, vs0: Arr
     for first in range(0, T, back.c):
         last = min(T, first + back.c)
         steps = last - first
-        compute_slopes(m, first, last)
-        inputs[:steps, :, :K], inputs[:steps, :, K:] = m.seen[first:last], vx[first:last]
+        inputs[:steps, :, :K] = m.seen[first:last]
+        if vx is not None:
+            inputs[:steps, :, K:] = vx[first:last]
         inputs[:steps].reshape(steps * B, -1).dot(weights, vz_all[: steps * B])  # the weights move, and x
         for gate in m.variant.peepholed:
             s = m.tape[first + 1 : last + 1, at["s"]] if gate == "o" else m.tape[first:last, at["s"]]
             back.dz[:steps, :, at[gate]] += vp[at[gate]] * s
         for k in range(steps):
+            if k % back.e == 0:
+                compute_slopes(m, first + k, first + min(k + back.e, steps))
             _, _, A, _, _, F, _, _, vz = back.steps[k]
             seen.dot(turned, moved)                                       # (B, n H)  F1, F2, what the cell sees moves
             add(vz, moved, vz)
-            slopes = back.slopes[k, 1 : n + 1]
+            slopes = back.slopes[k % back.e, 1 : n + 1]
             multiply(slopes[:, 0] if B == 1 else slopes, m.block_views(vz), whole)
             multiply(F, vs, vs)
             for term in terms[o:]:

@@ -93,6 +93,10 @@ def _box(side: Side, H: int | None) -> Region | None:
     chosen = [
         np.flatnonzero(wrong.any(axis=tuple(k for k in range(wrong.ndim) if k != axis))) for axis in range(wrong.ndim)
     ]
+    for axis, n in enumerate(wrong.shape):  # what was not compared does not narrow a region
+        whole = [np.arange(n) if k == axis else of for k, of in enumerate(chosen)]
+        if (wrong | ~side.known)[np.ix_(*whole)].all():
+            chosen = whole
     narrowed = [axis for axis, of in enumerate(chosen) if len(of) < wrong.shape[axis]]
     if not narrowed:
         return None

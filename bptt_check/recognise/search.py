@@ -45,6 +45,8 @@ def recognise(subject: Subject, *, rng: int | np.random.Generator = 0) -> Recogn
     """
     if subject.recurrence is None:
         return None
+    if subject.recurrence.recognised is not None:
+        return subject.recurrence.recognised
     with undisturbed():
         try:
             return _recognised(subject, np.random.default_rng(rng))

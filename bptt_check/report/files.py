@@ -14,13 +14,13 @@ from bptt_check.report.journal import journal_text
 from bptt_check.report.json_report import json_report
 from bptt_check.report.junit import junit_report
 from bptt_check.report.markdown import markdown_report
-from bptt_check.report.runlog import read_journal
+from bptt_check.report.runlog import RunLog, read_journal
 from bptt_check.report.saved_lines import SavedRun
 from bptt_check.report.summary import Summary, summarise
 from bptt_check.report.text import clean
 from bptt_check.report.writing import write_atomically
 
-__all__ = ["FORMATS", "render", "write_as", "write_atomically"]
+__all__ = ["FORMATS", "render", "write_as", "write_atomically", "write_one"]
 
 FORMATS = ("json", "md", "html")
 ENDINGS = (".html", ".md", ".json", ".jsonl", ".xml")
@@ -90,9 +90,23 @@ def write_as(
     summary = summarise(log)
     more = beside(summary, Path(journal).parent / FOLDER, baseline=baseline, rules=rules)
     for path in paths:
-        name = path.suffix.lower().removeprefix(".")
-        write_atomically(path, journal_text(log) if name == "jsonl" else _text(summary, name, more))
+        write_one(log, summary, path, more)
     return paths
+
+
+def write_one(log: RunLog, summary: Summary, path: Path, more: Beside) -> None:
+    """Write a report to ``path``, whose ending says which; ``summary`` is that of ``log``.
+
+    ``more`` is what :func:`bptt_check.report.beside.beside` returns.
+
+    Raises
+    ------
+    ReportError
+        If it cannot be written.
+    """
+    name = path.suffix.lower().removeprefix(".")
+    text = journal_text(log) if name == "jsonl" else _text(summary, name, more)
+    write_atomically(path, text)
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -123,6 +123,11 @@ class Journal:
         finally:
             self._stream.close()
 
+    def abandon(self) -> None:
+        """Close the file without an end line: the run reads as interrupted."""
+        with suppress(OSError):
+            self._stream.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -132,8 +137,7 @@ class Journal:
         if kind is None:
             self.close()
         else:
-            with suppress(OSError):
-                self._stream.close()
+            self.abandon()
 
     def _append(self, line: bytes) -> None:
         if self._failed or self._stream.closed:

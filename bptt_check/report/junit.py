@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from xml.etree import ElementTree as Tree
 
 from bptt_check.report.model import Failure, Summary
 from bptt_check.report.reading import failure_of, number, verdict_of
 from bptt_check.report.record import Record
 from bptt_check.report.tables import incomplete, key_figures, verdict_advice
+from bptt_check.report.tests import smallest
 from bptt_check.report.text import clean, exact, figure, place
 from bptt_check.results import Verdict
 
@@ -19,9 +20,10 @@ def junit_report(summary: Summary) -> str:
     """Return the report as JUnit's XML.
 
     A case that disagrees is a failure; one that is inconclusive is an error, since it is not shown to be right, and so
-    is a run that is incomplete or compared nothing: it must not read as passed.
+    is a run that is incomplete or compared nothing: it must not read as passed. Of the examples that Hypothesis drew
+    for one test the last of each verdict is there.
     """
-    cases = [record for record in summary.records if record.kind == "case"]
+    cases = smallest([record for record in summary.records if record.kind == "case"])
     failures = {id(record): failure for record, failure in _failing(cases)}
     extra = _of_the_run(summary)
     verdicts = [verdict_of(record) for record in cases]
@@ -48,7 +50,7 @@ def junit_report(summary: Summary) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + Tree.tostring(root, encoding="unicode") + "\n"
 
 
-def _failing(cases: list[Record]) -> list[tuple[Record, Failure]]:
+def _failing(cases: Sequence[Record]) -> list[tuple[Record, Failure]]:
     """Each failing record with what is said of it."""
     return [(record, failure_of(record)) for record in cases if verdict_of(record) is not Verdict.AGREES]
 

@@ -177,9 +177,13 @@ class Cause:
 
 @dataclass(frozen=True)
 class Failure:
-    """One case that does not agree, what it looks like, and how to make it again. ``size`` is T·B·D·H where known."""
+    """One case that does not agree, what it looks like, how to make it again, and which test it comes from, if one.
+
+    ``size`` is T·B·D·H where known.
+    """
 
     name: str
+    test: str
     verdict: Verdict
     case: str
     size: int | None
@@ -211,6 +215,28 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Unfinished:
+    """A test that was selected and owes a result: which one, and what became of it."""
+
+    test: str
+    why: str
+
+
+@dataclass(frozen=True)
+class FromTests:
+    """What a run of tests set out to do: tests selected, ended, skipped, and those that left nothing.
+
+    ``examples`` counts the cases that Hypothesis drew, those that it tried while it shrank a failure among them.
+    """
+
+    selected: int
+    ended: int
+    skipped: int
+    examples: int
+    unfinished: tuple[Unfinished, ...]
+
+
+@dataclass(frozen=True)
 class Summary:
     """Everything that a report shows of a run. ``timing`` and ``environment`` hold all that differs between runs."""
 
@@ -221,6 +247,7 @@ class Summary:
     planned: int | None
     recorded: int
     problems: tuple[str, ...]
+    tests: FromTests | None
     cases: int
     compared: int
     verdicts: Mapping[str, int]

@@ -67,6 +67,7 @@ def failure_of(record: Record) -> Failure:
     hints = (record.data.get("reproduce"), record.case.get("reproduce"))
     return Failure(
         name=record.name,
+        test=test if isinstance(test := record.data.get("test"), str) else "",
         verdict=verdict_of(record),
         case=_case(record.case),
         size=_size(record.case),

@@ -26,6 +26,7 @@ from bptt_check.report.fields import (
 from bptt_check.report.opening import numbered_lines, opened
 from bptt_check.report.record import Record
 from bptt_check.report.strict import NotStrictError, parse
+from bptt_check.report.tests import from_tests
 from bptt_check.report.text import clean
 
 SIZE_LIMIT = 256 * 2**20
@@ -51,8 +52,10 @@ class RunLog:
 
     @property
     def complete(self) -> bool:
-        """Whether the run came to its end with everything recorded that was planned."""
-        return self.ended and (self.planned is None or self.planned == len(self.records))
+        """Whether the run came to its end with everything recorded that was planned, test by test where it was one."""
+        tests = from_tests(self.records)
+        all_there = self.planned is None or self.planned == len(self.records)
+        return self.ended and all_there and not (tests and tests.unfinished)
 
 
 def read_journal(path: str | os.PathLike[str], *, size_limit: int = SIZE_LIMIT, line_limit: int = LINE_LIMIT) -> RunLog:

@@ -29,7 +29,7 @@ from bptt_check.report.text import clean, natural
 from bptt_check.report.write_errors import cannot_write
 from bptt_check.report.writing import write_new
 
-__all__ = ["SavedRun", "check_place", "find", "load", "of", "parse_keep", "runs", "save"]
+__all__ = ["SavedRun", "check_place", "find", "load", "must_be_name", "of", "parse_keep", "runs", "save"]
 
 WANTED = "a saved run, a journal or a report in JSON"
 SEEDS = 10_000
@@ -74,7 +74,7 @@ def save(
     ReportError
         If the journal cannot be read or the run cannot be written.
     """
-    _must_be_name(name)
+    must_be_name(name)
     if isinstance(keep, int) and keep < 1:
         raise UsageError(f"keep must be at least 1 run; it is {keep}")
     held = run if isinstance(run, Summary) else summarise(read_journal(run))
@@ -221,7 +221,7 @@ def check_place(folder: str | os.PathLike[str], name: str | None = None) -> None
     ReportError
         If the folder cannot be made or written to.
     """
-    _must_be_name(name)
+    must_be_name(name)
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -230,7 +230,8 @@ def check_place(folder: str | os.PathLike[str], name: str | None = None) -> None
         raise cannot_write(folder, error) from error
 
 
-def _must_be_name(name: str | None) -> None:
+def must_be_name(name: str | None) -> None:
+    """Raise ``UsageError`` unless a run can have this name, or none."""
     if name is None:
         return
     if not _NAME.fullmatch(name) or name.isdecimal() or name == "last":

@@ -34,6 +34,7 @@ from bptt_check.report.reading import (
 from bptt_check.report.record import Record
 from bptt_check.report.runlog import RunLog
 from bptt_check.report.strict import compact
+from bptt_check.report.tests import from_tests, smallest
 from bptt_check.report.text import natural
 from bptt_check.results import Verdict
 
@@ -48,6 +49,7 @@ def summarise(log: RunLog) -> Summary:
     verdicts = Counter(verdict_of(record).value for record in cases)
     worst = max(gradients, key=lambda line: rank(line.worst_error), default=None)
     chances = [number(record.miss_probability) for record in cases]
+    shown = smallest(cases)
     return Summary(
         title=log.title,
         verdict=_overall(log, cases),
@@ -56,6 +58,7 @@ def summarise(log: RunLog) -> Summary:
         planned=log.planned,
         recorded=len(records),
         problems=log.problems,
+        tests=from_tests(records),
         cases=len(cases),
         compared=sum(line.entries for line in gradients),
         verdicts=dict(sorted(verdicts.items())),
@@ -77,8 +80,8 @@ def summarise(log: RunLog) -> Summary:
         steps=step_errors(cases),
         norms=norms_over_time(cases),
         findings=finding_counts(records),
-        disagreements=failures(cases, Verdict.DISAGREES),
-        inconclusives=failures(cases, Verdict.INCONCLUSIVE),
+        disagreements=failures(shown, Verdict.DISAGREES),
+        inconclusives=failures(shown, Verdict.INCONCLUSIVE),
         sweeps=tuple(sweep for record in records if record.kind == "sweep" if (sweep := sweep_of(record)) is not None),
         records=records,
         environment=dict(sorted((log.environment or {}).items())),

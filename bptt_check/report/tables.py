@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bptt_check.report.ledger_lines import NOT_COMPARED
-from bptt_check.report.model import Failure, Grid, LedgerLine, Line, Summary, Wrong
+from bptt_check.report.model import Failure, FromTests, Grid, LedgerLine, Line, Summary, Wrong
 from bptt_check.report.table import Column, Table, table_of
-from bptt_check.report.text import MISSING, clean, count, derivative, exact, figure, place
+from bptt_check.report.text import MISSING, clean, count, counted, derivative, exact, figure, place
 from bptt_check.results import Verdict
 
 FAILURES = 50
+UNFINISHED = 5
 
 
 def incomplete(summary: Summary) -> str:
@@ -18,6 +19,8 @@ def incomplete(summary: Summary) -> str:
     if summary.complete:
         return ""
     recorded, planned = summary.recorded, summary.planned
+    if summary.tests and summary.tests.unfinished:
+        return f"INCOMPLETE: {_unfinished(summary.tests)}"
     if planned is None:
         return f"INCOMPLETE: recorded {count(recorded)}; the run was stopped before its end, so more may be missing."
     said = f"INCOMPLETE: recorded {count(recorded)} of {count(planned)}"
@@ -28,6 +31,16 @@ def incomplete(summary: Summary) -> str:
         missing = planned - recorded
         return f"{said}{stopped}; {count(missing)} {'is' if missing == 1 else 'are'} missing."
     return f"{said}; the run was stopped before it could say that this was all."
+
+
+def _unfinished(tests: FromTests) -> str:
+    """Say which tests left nothing, the first few by name."""
+    named = [f"{clean(row.test, limit=200)} {row.why}" for row in tests.unfinished[:UNFINISHED]]
+    left = len(tests.unfinished) - len(named)
+    more = f"; and {count(left)} more" if left else ""
+    are = "is" if len(tests.unfinished) == 1 else "are"
+    said = f"{count(len(tests.unfinished))} of {counted(tests.selected, 'test')} {are} not accounted for"
+    return f"{said}: {'; '.join(named)}{more}."
 
 
 def verdict_advice(summary: Summary) -> str:
@@ -49,6 +62,7 @@ def key_figures(summary: Summary) -> tuple[tuple[str, str], ...]:
     rows = [
         ("cases", count(summary.cases)),
         *((f"of them {name}", count(number)) for name, number in summary.verdicts.items()),
+        *([("cases drawn by Hypothesis", count(summary.tests.examples))] if summary.tests else []),
         ("gradient entries compared", count(summary.compared)),
         ("worst relative error", worst),
         ("worst error ÷ tolerance", figure(summary.worst_ratio)),

@@ -146,6 +146,7 @@ class Progress:
         self._drawn = float("-inf")
         self._tenths = 0
         self._width = 0
+        self._noted = False
         try:
             self._live = bool(stream.isatty())
         except (OSError, ValueError):
@@ -165,12 +166,21 @@ class Progress:
             self._tenths = tenths
             self._put(self.line(note) + "\n")
 
+    def follow(self, done: int, note: str) -> None:
+        """Show that so many are done, with a note that says how long is left."""
+        self._noted = True
+        if done < self.done:  # a sweep of its own begins
+            self.done, self._tenths = 0, 0
+        self.advance(done - self.done, note)
+        if self.done >= self.total:
+            self.close()
+
     def line(self, note: str = "") -> str:
         """Return the line as it stands: a bar, the count, the share, and an estimate of the time left."""
         share = min(1.0, self.done / self.total) if self.total else 1.0
         bar = "#" * int(24 * share)
         text = f"[{bar:.<24}] {count(self.done)}/{count(self.total)}  {int(100 * share):3d} %"
-        if 0 < self.done < self.total:
+        if 0 < self.done < self.total and not self._noted:
             elapsed = max(0.0, self._clock() - self._started)
             text += f"  about {_duration(elapsed / self.done * (self.total - self.done))} left"
         return shorten(f"{text}  {clean(note)}".rstrip(), 99)
@@ -198,6 +208,21 @@ class Progress:
         with suppress(OSError, ValueError):  # a closed pipe must not end the run; UnicodeEncodeError is a ValueError
             self._stream.write(text)
             self._stream.flush()
+
+
+def bar(stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> Callable[[float, float], None]:
+    """A line that follows one long check: ``check(subject, entries="all", progress=bar(sys.stderr))``.
+
+    Drawn anew on a terminal, written at every tenth elsewhere; ends with a new line once all is done.
+    """
+    steps = 1000
+    progress = Progress(steps, stream, clock=clock)
+
+    def follow(share: float, left: float) -> None:
+        note = f"of the entries; about {_duration(left)} left" if share < 1 else "of the entries"
+        progress.follow(round(steps * share), note)
+
+    return follow
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,212 @@
+"""Complex steps of many copies of one cell at once, in real arithmetic: a column a copy, as in copies.py.
+
+A copy whose entry is moved by iδ, δ tiny, has a real part and an imaginary part. What products of two imaginary parts
+put on the real part lies far below its last digit (δ² beside 1), so that the real part of every copy is that of the
+unperturbed pass, and is computed once. The imaginary parts go through forward.py's operations in the algebra of
+complex numbers to that order: Im(uv) = Im u · Re v + Re u · Im v, Im tanh(u) = Im u / cosh²(Re u),
+Im σ(u) = Im u / (2 + 2 cosh(Re u)). The loss is taken of the complex h(t) as it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bptt_check.lstm.copies import CHUNK_BYTES, OnSteps, Setting, refuse_whole, untold
+from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, columns, in_chunks
+from bptt_check.lstm.forward import Trace, forward
+from bptt_check.lstm.params import Parameters
+from bptt_check.lstm.variants import Gate
+
+Array = np.ndarray[Any, Any]
+TINY = 1e-12  # largest imaginary offset, in units of the largest entry of its block
+
+
+def complex_losses(
+    setting: Setting,
+    names: Sequence[str],
+    owner: Array,
+    within: Array,
+    offsets: Array,
+    *,
+    chunk_bytes: int = CHUNK_BYTES,
+    jobs: int = 1,
+    on_steps: OnSteps = untold,
+) -> Array:
+    """As :func:`~bptt_check.lstm.copies.losses`, for offsets that are purely imaginary and tiny; complex values.
+
+    Raises
+    ------
+    ValueError
+        Also for offsets with a real part, or above a share of 1e-12 of their block.
+    """
+    refuse_whole(setting.loss)
+    scale = np.array([float(np.abs(setting.point[name]).max(initial=0)) or 1.0 for name in names])[owner]
+    if offsets.real.any() or (np.abs(offsets.imag) > TINY * scale).any():
+        raise ValueError("complex offsets must be purely imaginary and tiny")
+    T, B, _, H = setting.shape
+    kind = np.result_type(offsets.real, *setting.point.values())
+    every = columns(setting.layout, T, B, names, owner, within)
+    base = _Base(setting, kind)
+    length = max(8, chunk_bytes // ((len(setting.layout.blocks) + 8) * H * kind.itemsize))
+    result = np.full(len(owner), setting.loss.value(base.trace.over_time("h"), base.y).astype(offsets.dtype))
+    states = [base.of_sequence(b) for b in range(B)]
+    one = lambda b, chunk: _Chunk(base, states[b], b, chunk, offsets[chunk.order].imag).losses()  # noqa: E731
+    for _, chunk, values in in_chunks(every, one, T=T, B=B, length=length, jobs=jobs, on_steps=on_steps):
+        result[chunk.order] += 1j * values
+    return result
+
+
+def trace_of(setting: Setting, kind: Any) -> Trace:
+    """The readable forward pass at a setting, the interventions of its point included."""
+    point = {name: array.astype(kind) for name, array in setting.point.items()}
+    nudges = {name[:-3]: array for name, array in point.items() if name.endswith("(t)") and array.any()}
+
+    def nudged(name: str, t: int, value: Array) -> Array:
+        return value + nudges[name][t - 1] if name in nudges else value
+
+    weights = Parameters({name: a for name, a in point.items() if name[:2] in ("W_", "b_", "p_")})
+    gates0 = {k: point[f"{k}0"] for k in ("i", "f", "o") if f"{k}0" in point}
+    return forward(weights, point["x"], point["h0"], point["s0"], variant=setting.variant, gates0=gates0, tap=nudged)
+
+
+class _Base:
+    """The unperturbed pass, and the factors by which an imaginary part goes through each activation, (T, B, …)."""
+
+    def __init__(self, setting: Setting, kind: Any) -> None:
+        layout, variant = setting.layout, setting.variant
+        self.setting, self.layout, self.variant, self.kind = setting, layout, variant, kind
+        self.T, self.B, _, self.H = setting.shape
+        self.trace = trace = trace_of(setting, kind)
+        self.y, self.weights = setting.y.astype(kind), setting.loss.weights
+        point = {name: a.astype(kind) for name, a in setting.point.items() if name[:2] in ("W_", "p_")}
+        matrices = {name: a for name, a in point.items() if name[:2] == "W_"}
+        self.W = np.concatenate([layout.matrix(matrices, j) for j in layout.seen], axis=1)
+        self.Wx = layout.matrix(matrices, "x")
+        self.peephole = {k: point[f"p_{k}"][:, None] for k in variant.peepholed}
+        with np.errstate(over="ignore"):
+            parts = [1 / (2 + 2 * np.cosh(trace.over_time(f"z_{k}"))) for k in variant.gates]
+            parts.append(_through(variant.input_activation, trace.over_time("z_g")))
+            self.factor = np.concatenate(parts, axis=-1)                    # Im σ, Im tanh
+            self.output = _through(variant.output_activation, trace.over_time("s"))
+        full = {k: np.stack(np.broadcast_arrays(*getattr(trace, k))) for k in ("s", "h", "i", "f", "o")}  # from slot 0
+        self.states = full | {"g": np.concatenate([full["s"][:1], trace.over_time("g")])}
+        self.slab = {k: slice(first, first + self.H) for k, first in layout.at.items()}
+        self.zslab = {k: slice(first, first + self.H) for k, first in layout.z.items()}
+
+    def of_sequence(self, b: int) -> dict[str, Array]:
+        """States of one sequence by step, (T+1, H, 1); a(s(t)) as ``"a"``."""
+        one = {k: a[:, b, :, None] for k, a in self.states.items()}
+        a = np.tanh(one["s"]) if self.variant.output_activation == "tanh" else one["s"]
+        return {**one, "a": a}
+
+
+def _through(activation: str, z: Array) -> Array:
+    return 1 / np.cosh(z) ** 2 if activation == "tanh" else np.ones_like(z)
+
+
+class _Chunk:
+    """The imaginary parts of one chunk of copies of one sequence on their way through time."""
+
+    def __init__(self, base: _Base, one: dict[str, Array], b: int, chunk: Columns, offsets: Array) -> None:
+        self.base, self.one, self.b, self.chunk, self.offsets = base, one, b, chunk, offsets.astype(base.kind)
+        self.timed, self.N = chunk.timed(), len(chunk)
+        self.started = np.searchsorted(chunk.start, np.arange(base.T + 2), side="right")
+        self.A = np.zeros((max(base.layout.at.values()) + base.H, self.N), base.kind)
+        self.Z = np.empty((len(base.W), self.N), base.kind)
+        lasting = int(np.searchsorted(chunk.key, FIRST_TIMED))
+        self.to = chunk.row[:lasting] * self.N + np.arange(lasting)
+        at, D = base.layout.at, base.layout.D  # what a column saw: x(t), the states of t−1 with their row of ones, s(t)
+        self.sees = chunk.source[:lasting] + np.where(chunk.key[:lasting] == 0, 0, D)
+        memory_now = chunk.key[:lasting] == FROM_MEMORY_NOW
+        self.sees = np.where(memory_now, D + len(self.A) + chunk.source[:lasting] - at["s"], self.sees)
+
+    def seen(self, t: int) -> Array:
+        """All that a column of a matrix can have seen at step t, one below the other."""
+        base, b = self.base, self.b
+        states = np.ones(len(self.A), base.kind)
+        for name in base.layout.carried:
+            states[base.slab[name]] = base.states[name][t - 1, b]
+        return np.concatenate([base.trace.x[t][b], states, base.states["s"][t, b]])
+
+    def losses(self) -> Array:
+        base, one, A = self.base, self.one, self.A
+        coupled, total = base.variant.forget_gate is Gate.COUPLED, np.zeros(self.N, base.kind)
+        flat_Z, weighted = self.Z.reshape(-1), self.offsets[: len(self.to)]
+        for node, where in self.timed.get(1, ()):
+            if node.endswith("0"):
+                rows = base.layout.at[node[0]] + self.chunk.row[where]
+                A[rows, np.arange(where.start, where.stop)] = self.offsets[where]
+        for t in range(1, base.T + 1):
+            n = int(self.started[t])
+            Z, s, h = self.Z[:, :n], A[base.slab["s"], :n], A[base.slab["h"], :n]
+            np.matmul(base.W, A[: base.layout.at["1"], :n], out=Z)          # as F1, F2
+            if len(self.to):
+                flat_Z[self.to] += weighted * self.seen(t)[self.sees]
+            for k in ("i", "f"):
+                if k in base.peephole:
+                    Z[base.zslab[k]] += base.peephole[k] * s                # as F2, peephole
+            self.moved_z(t)
+            factor = base.factor[t - 1, self.b][:, None]
+            waiting = base.zslab["o"] if "o" in base.peephole else None
+            if waiting is None:
+                Z *= factor                                                 # as F3–F6
+            else:
+                Z[: waiting.start] *= factor[: waiting.start]
+                Z[waiting.stop :] *= factor[waiting.stop :]
+            g, i, f, o = (Z[base.zslab[k]] if k in base.zslab else None for k in "gifo")
+            assert g is not None
+            self.nudged("g", t, g)
+            if i is not None:
+                self.nudged("i", t, i)
+            if coupled and i is not None:
+                f = -i
+            if f is not None:
+                self.nudged("f", t, f)
+            g *= one["i"][t]
+            if i is not None:
+                g += one["g"][t] * i
+            if f is not None:
+                g += one["s"][t - 1] * f
+            s *= one["f"][t]
+            s += g                                                          # as F7
+            self.nudged("s", t, s)
+            np.multiply(base.output[t - 1, self.b][:, None] * one["o"][t], s, out=h)
+            if o is not None:
+                if waiting is not None:
+                    o += base.peephole["o"] * s                             # as F2, peephole
+                    o *= factor[waiting]                                    # as F6
+                self.nudged("o", t, o)
+                h += np.multiply(one["a"][t], o, out=g)                     # as F8
+            self.nudged("h", t, h)
+            if base.variant.gate_recurrence:
+                for k, value in (("i", i), ("f", f), ("o", o)):
+                    A[base.slab[k], :n] = 0 if value is None else value
+            self.counted(t, h, total[:n])
+        return total
+
+    def moved_z(self, t: int) -> None:
+        base = self.base
+        for node, where in self.timed.get(t, ()):
+            if node == "x":
+                self.Z[:, where] += base.Wx[:, self.chunk.row[where]] * self.offsets[where]
+            elif node[:2] == "z_":
+                rows = base.layout.z[node[2]] + self.chunk.row[where]
+                self.Z[rows, np.arange(where.start, where.stop)] += self.offsets[where]
+
+    def nudged(self, node: str, t: int, value: Array) -> None:
+        for name, where in self.timed.get(t, ()):
+            if name == node:
+                value[self.chunk.row[where], np.arange(where.start, where.stop)] += self.offsets[where]
+
+    def counted(self, t: int, h: Array, total: Array) -> None:
+        """L1, L2: the imaginary part of l(t) of every column, from its complex h(t)."""
+        base = self.base
+        weight = None if base.weights is None else base.weights[t - 1, self.b].astype(base.kind)
+        if weight is None or weight != 0:
+            complex_h = np.empty(h.shape, np.result_type(base.kind, np.complex64))
+            complex_h.real, complex_h.imag = self.one["h"][t], h
+            terms = base.setting.loss.terms(complex_h.T[:, None, None, :], base.y[t - 1, self.b])[:, 0, 0].imag
+            total += terms if weight is None else weight * terms

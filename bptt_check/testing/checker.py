@@ -1,0 +1,70 @@
+"""``gradient_check(subject)``: check, keep the result, tell the search, raise unless it agrees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from bptt_check.errors import GradientError, UsageError
+from bptt_check.report.text import clean_lines
+from bptt_check.testing.examples import steer
+from bptt_check.testing.running import Running
+
+if TYPE_CHECKING:
+    from bptt_check.results import Result
+    from bptt_check.subject import Subject
+
+MESSAGE_LIMIT = 20_000  # characters of a failure that are printed
+
+
+class GradientCheck:
+    """What the fixture ``gradient_check`` is. One for a whole run: it may be used inside ``@given``.
+
+    Called with a :class:`~bptt_check.Subject` and options of :func:`bptt_check.check`, it returns the
+    :class:`~bptt_check.Result` if that AGREES.
+
+    Raises
+    ------
+    GradientDisagrees, GradientInconclusive
+        With the printed result as message.
+    SubjectError, UsageError
+        As ``check`` does.
+    """
+
+    def __init__(self, running: Running, defaults: Mapping[str, Any]) -> None:
+        import bptt_check.checking  # noqa: F401  now, not in the first example, for which Hypothesis stops the time
+
+        self._running = running
+        self._defaults = dict(defaults)
+
+    def __call__(self, subject: Subject, **options: Any) -> Result:
+        """Check ``subject``; see the class."""
+        __tracebackhide__ = True
+        from bptt_check.checking import check
+        from bptt_check.subject import Subject
+
+        if not isinstance(subject, Subject):
+            raise UsageError(
+                f"gradient_check takes a Subject, not {type(subject).__name__}; make one with Subject.from_functions "
+                "or its like"
+            )
+        result = check(subject, **{**self._defaults, **options})
+        self._running.keep(result)
+        steer(result)
+        insist(result, self._running.how_again())
+        return result
+
+    def __repr__(self) -> str:
+        return "gradient_check"
+
+
+def insist(result: Result, how_again: str) -> None:
+    """Raise what ``result.raise_unless_agrees`` raises, on one's guard against what names may hold."""
+    __tracebackhide__ = True
+    try:
+        result.raise_unless_agrees()
+    except GradientError as error:
+        failure = type(error)(clean_lines(error, limit=MESSAGE_LIMIT))
+        if how_again:
+            failure.add_note(f"to run it again: {how_again}")
+        raise failure from None

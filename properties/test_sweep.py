@@ -1,0 +1,171 @@
+"""Every entry at once: each fast evaluator gives what the readable passes give, one entry at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bptt_check import Subject
+from bptt_check.lstm.copies import Setting, losses
+from bptt_check.lstm.imaginary import complex_losses, trace_of
+from bptt_check.lstm.losses import LOSS_NAMES, loss_named, pair
+from bptt_check.lstm.tangent import loss_tangent, tangent
+from bptt_check.lstm.tangents import derivatives, every_derivative
+from bptt_check.lstm.variants import VARIANTS
+
+SHAPES = [(4, 3, 2, 5), (1, 2, 3, 2), (3, 1, 4, 2), (1, 1, 1, 1)]
+KINDS = [np.float64, np.longdouble]
+ULPS = 500
+
+
+def made(variant, shape, *, loss="euclidean", seed=1, kind=np.float64, nudge=0.0):
+    """A subject, its blocks (interventions moved by ``nudge``), and the setting of the fast passes."""
+    T, B, D, H = shape
+    rng = np.random.default_rng(seed)
+    chosen = loss_named(loss, T=T, B=B, rng=rng)
+    y = chosen.targets(rng, (T, B, H))
+    subject = Subject.from_variant(variant, T=T, B=B, D=D, H=H, loss=chosen, targets=y, rng=seed)
+    blocks = {
+        name: (a + (nudge * rng.normal(size=a.shape) if name.endswith("(t)") else 0)).astype(kind)
+        for name, a in subject.blocks.items()
+    }
+    return subject, blocks, Setting(variant, blocks, chosen, y)
+
+
+def all_entries(blocks):
+    names = tuple(blocks)
+    sizes = [blocks[name].size for name in names]
+    return names, np.repeat(np.arange(len(names)), sizes), np.concatenate([np.arange(size) for size in sizes])
+
+
+def one_by_one(subject, blocks, names, owner, within, offsets):
+    """The readable forward pass, once for each entry."""
+    values = []
+    for k, entry, offset in zip(owner, within, offsets, strict=True):
+        moved = {name: a.astype(np.result_type(a, offset)) for name, a in blocks.items()}
+        moved[names[k]].reshape(-1)[entry] += offset
+        values.append(subject.loss_at(moved))
+    return np.array(values)
+
+
+def close(got, wanted, kind):
+    scale = float(np.abs(wanted).max()) or 1.0
+    return got.shape == wanted.shape and float(np.abs(got - wanted).max()) <= ULPS * np.finfo(kind).eps * scale
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
+def test_perturbed_copies_have_the_losses_of_the_readable_forward_pass(variant, shape, kind):
+    subject, blocks, setting = made(variant, shape, kind=kind, nudge=0.1)
+    names, owner, within = all_entries(blocks)
+    offsets = (0.3 * np.random.default_rng(2).normal(size=len(owner))).astype(kind)
+    got = losses(setting, names, owner, within, offsets)
+    assert got.dtype == kind
+    assert close(got, one_by_one(subject, blocks, names, owner, within, offsets), kind)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
+def test_complex_steps_in_real_arithmetic_are_those_of_the_readable_forward_pass(variant, shape, kind):
+    subject, blocks, setting = made(variant, shape, kind=kind, nudge=0.1)
+    names, owner, within = all_entries(blocks)
+    offsets = 1e-20j * np.random.default_rng(2).normal(size=len(owner)).astype(kind)
+    got = complex_losses(setting, names, owner, within, offsets)
+    wanted = one_by_one(subject, blocks, names, owner, within, offsets)
+    assert got.dtype == wanted.dtype
+    assert close(got.real, wanted.real, kind)
+    assert close(got.imag, wanted.imag, kind)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
+def test_all_tangents_at_once_are_those_of_the_readable_tangent(variant, shape, kind):
+    _, blocks, setting = made(variant, shape, kind=kind)
+    trace = trace_of(setting, kind)
+    slope = setting.loss.derivative(trace.over_time("h"), setting.y.astype(kind))
+    got = every_derivative(trace, slope, {name: a.shape for name, a in blocks.items()})
+    wanted = {}
+    for name, array in blocks.items():
+        directions = np.eye(array.size, dtype=kind).reshape(array.size, *array.shape)
+        wanted[name] = np.broadcast_to(loss_tangent(tangent(trace, {name: directions}), slope), array.size)
+    assert close(flat(got), flat(wanted), kind)
+
+
+def flat(arrays):
+    return np.concatenate([np.asarray(a).reshape(-1) for a in arrays.values()])
+
+
+@pytest.mark.parametrize("loss", [*LOSS_NAMES, "last_step:huber", "unequal_lengths:logistic"])
+def test_every_loss_that_is_a_sum_over_steps_is_served(loss):
+    subject, blocks, setting = made(VARIANTS[0], (4, 3, 2, 3), loss=loss)
+    names, owner, within = all_entries(blocks)
+    offsets = 1e-3 * np.random.default_rng(2).normal(size=len(owner))
+    for run, moves in ((losses, offsets), (complex_losses, 1e-17j * offsets)):
+        got, wanted = (
+            run(setting, names, owner, within, moves),
+            one_by_one(subject, blocks, names, owner, within, moves),
+        )
+        assert close(got.real, wanted.real, float)
+        assert close(got.imag, wanted.imag, float) or not wanted.imag.any()
+
+
+@given(
+    variant=st.sampled_from(VARIANTS),
+    shape=st.tuples(*[st.integers(1, 4)] * 4),
+    chunk=st.sampled_from([1, 2**12, 2**20]),
+    jobs=st.sampled_from([1, 3]),
+    seed=st.integers(0, 1000),
+)
+def test_neither_chunks_nor_threads_nor_order_nor_repeats_change_a_value(variant, shape, chunk, jobs, seed):
+    _, blocks, setting = made(variant, shape, seed=seed)
+    rng = np.random.default_rng(seed)
+    names, owner, within = all_entries(blocks)
+    some = rng.integers(len(owner), size=min(60, 2 * len(owner)))
+    owner, within, offsets = owner[some], within[some], 0.1 * rng.normal(size=len(some))
+    trace = trace_of(setting, float)
+    slope = setting.loss.derivative(trace.over_time("h"), setting.y)
+    runs = (
+        lambda **o: losses(setting, names, owner, within, offsets, **o),
+        lambda **o: complex_losses(setting, names, owner, within, 1e-20j * offsets, **o).imag,
+        lambda **o: derivatives(trace, slope, names, owner, within, **o),
+    )
+    for run in runs:
+        assert close(run(chunk_bytes=chunk, jobs=jobs), run(), float)
+
+
+@pytest.mark.parametrize("z", [-800.0, -40.0, 40.0, 800.0])
+def test_gates_far_out_in_saturation_keep_what_the_readable_pass_keeps(z):
+    for variant in VARIANTS:
+        subject, blocks, setting = made(variant, (3, 2, 2, 2))
+        for k in variant.gates:
+            blocks[f"b_{k}"][0] = z
+        names, owner, within = all_entries(blocks)
+        for run, offsets in ((losses, np.full(len(owner), 0.01)), (complex_losses, np.full(len(owner), 1e-20j))):
+            got = run(setting, names, owner, within, offsets)
+            wanted = one_by_one(subject, blocks, names, owner, within, offsets)
+            assert np.isfinite(got).all()
+            assert close(got.real, wanted.real, float), variant.name
+            np.testing.assert_allclose(got.imag, wanted.imag, rtol=1e-11, atol=1e-36)
+
+
+def test_what_the_fast_passes_do_not_take_is_refused():
+    _, _, setting = made(VARIANTS[0], (2, 2, 2, 2))
+    one = np.zeros(1, int)
+    with pytest.raises(ValueError, match="imaginary and tiny"):
+        complex_losses(setting, ("x",), one, one, np.array([1e-20j + 1e-3]))
+    with pytest.raises(ValueError, match="imaginary and tiny"):
+        complex_losses(setting, ("x",), one, one, np.array([1e-3j]))
+    with pytest.raises(KeyError, match="no block W_qx"):
+        losses(setting, ("W_qx",), one, one, np.array([1.0]))
+    with pytest.raises(KeyError, match="no block q"):
+        losses(setting, ("q(t)",), one, one, np.array([1.0]))
+    whole = pair("whole", lambda h, y: (h - y).sum(), lambda h, y: np.ones_like(h))
+    with pytest.raises(ValueError, match="not given as a sum"):
+        losses(replace(setting, loss=whole), ("x",), one, one, np.array([1.0]))
