@@ -16,9 +16,9 @@ def _placed(kind: str, name: str, mask: Callable[[Case, tuple[int, ...]], Array]
         how = case.rng.integers(3)
         noise = np.abs(a[name]).max() * (0.1 + case.rng.random(a[name].shape))
         a[name] = np.where(where, [-a[name], 0 * a[name], a[name] + noise][how], a[name])
-        timed = kind == "steps-wrong"
-        only = "is wrong" if timed else "is right but for"
-        says = ["where it is −1 times", "is zero but" if timed else "where it is zero", only][how]
+        only = "is wrong" if kind == "steps-wrong" else "is right but for"
+        zero = "is zero" if kind == "steps-wrong" else "where it is zero"  # the same, said from the other side
+        says = ["where it is −1 times", zero, only][how]
         return Planted(a, kind, (name,), says, [-1.0, 0.0, None][how])
 
     plant(f"{kind}: {name}", **needs)(made)

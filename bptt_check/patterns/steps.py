@@ -72,11 +72,14 @@ def zero_but_for(wrong: Sequence[Side]) -> Iterator[Guess]:
             continue
         steps = [int(t) + 1 for t in np.flatnonzero(held)]
         kind = "first-step" if steps == [1] else "last-step" if steps == [T] else "steps"
-        said = steps_in_words(steps, T).removeprefix("at ").replace(" only", "")
-        said = said if said.startswith("from ") else f"for {said}"
+        absent = [int(t) + 1 for t in np.flatnonzero(~held)]
+        if len(absent) < len(steps):
+            said = f"is zero {steps_in_words(absent, T)}"
+        else:
+            said = f"is zero but for {steps_in_words(steps, T).removeprefix('at ').replace(' only', '')}"
         yield Guess(
-            kind, side, f"is zero but {said}", "write it at every step, inside the loop",
-            np.where(held.reshape(-1, *[1] * (side.a.ndim - 1)), side.r, 0), key=("but", said), choices=2.0 * T,
+            kind, side, said, "write it at every step, inside the loop",
+            np.where(held.reshape(-1, *[1] * (side.a.ndim - 1)), side.r, 0), key=("but for", said), choices=2.0 * T,
         )  # fmt: skip
 
 
