@@ -22,6 +22,7 @@ Array = np.ndarray[Any, Any]
 
 CHANCE = 1e-6  # of missing an error of the size that a resolution states
 DROWNING = 10.0  # an entry's rounding may count at most this many times the typical entry's
+SMALLEST = 1e-140  # divisor: what is smaller would make a direction whose square is not finite
 
 
 def divisors(
@@ -43,7 +44,7 @@ def flat_divisors(flat: Flat, gradient: Array, levels: Array, sensitivity: Array
         typical = DROWNING * flat.median(levels / size, nonzero)[flat.owner]
         divisor = np.maximum(size, np.where(typical > 0, levels / typical, 0.0))
     zero = flat.largest(size) == 0
-    return np.where(zero[flat.owner], sensitivity[flat.owner], divisor)
+    return np.maximum(np.where(zero[flat.owner], sensitivity[flat.owner], divisor), SMALLEST)
 
 
 @dataclass(frozen=True)

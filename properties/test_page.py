@@ -195,7 +195,7 @@ def test_the_smallest_case_comes_first_and_later_ones_unfold():
 
 def test_norms_over_time_are_those_of_the_two_gradients():
     subject = Subject.from_variant("post", T=6, B=2, D=3, H=2, rng=3)
-    result = check(subject)
+    result = check(subject, entries="all")
     gradient = subject.gradient(subject.point)
     for name in ("h(t)", "s(t)", "x"):
         analytic, reference = np.array(result.blocks[name].norms).T

@@ -201,7 +201,7 @@ def backward(
     dl_dh: ∂l(t)/∂h(t) for t = 1 … T, (T, B, H).
     dh_next, ds_next: what a later part of the sequence hands back to h(T) and s(T), (B, H).
     steps: fill ``.steps`` with d□(t) of every intermediate, as the readable backward pass does; empty otherwise.
-    by_step: keep the weight gradients of each step too (P1).
+    by_step: keep the weight gradients of each step too, before their sum.
 
     Returns
     -------
@@ -228,24 +228,24 @@ def backward(
         dz = back.dz[:k].reshape(k * B, n * H)
         seen = m.seen[first:last].reshape(k * B, -1)
         if last == T:
-            dz.T.dot(seen, dW)                                            # (n H, K)  B5, B6
+            dz.T.dot(seen, dW)                                            # (n H, K)  as B5, B6
         else:
             np.add(dW, dz.T.dot(seen, back.part), dW)
-        dz.dot(inputs, dx[first:last].reshape(k * B, D))                  # (c B, D)  B7
+        dz.dot(inputs, dx[first:last].reshape(k * B, D))                  # (c B, D)  as B7
         for gate in m.variant.peepholed:
             s = m.tape[first + 1 : last + 1, m.at["s"]] if gate == "o" else m.tape[first:last, m.at["s"]]
-            terms = (back.dz[:k, :, m.at[gate]] * s).sum(axis=1)          # (c, H)  B5, peephole
+            terms = (back.dz[:k, :, m.at[gate]] * s).sum(axis=1)          # (c, H)  as B5, peephole
             dp[m.at[gate]] += terms.sum(axis=0)
             if each_p is not None:
                 each_p[first:last, m.at[gate]] = terms
         if each is not None:
-            np.matmul(dz.reshape(k, B, -1).swapaxes(1, 2), m.seen[first:last], each[first:last])  # P1
+            np.matmul(dz.reshape(k, B, -1).swapaxes(1, 2), m.seen[first:last], each[first:last])  # as P1
         if d:
             _keep_steps(m, d, first, last)
     return Gradients(
         weights=Parameters(m.named(dW, dp)),
         x=dx,
-        initial={"h0": back.recurrent.copy(), "s0": back.carry.copy()},   # (B, H)  B9
+        initial={"h0": back.recurrent.copy(), "s0": back.carry.copy()},   # (B, H)  as B9
         steps=d,
         weights_by_step=None if each is None or each_p is None else Parameters(m.named(each, each_p)),
     )

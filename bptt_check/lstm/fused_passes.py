@@ -51,45 +51,45 @@ def run_forward(m: Memory) -> None:
 
     steps = chain.from_iterable(m.steps[:k] for k in m.stretches())
     for seen, raw, sigmas, gates, factors, o, i, f, g, before, s, a, h, again in steps:
-        seen.dot(turned, z)                                               # (B, n H)  F1, F2
+        seen.dot(turned, z)                                               # (B, n H)  as F1, F2
         if peeping:
-            multiply(p_inner, before, scratch)                            # (1|2, B, H)  F2, peephole
+            multiply(p_inner, before, scratch)                            # (1|2, B, H)  as F2, peephole
             add(inner_z, scratch, inner_z)
-        tanh(early, raw)                                                  # (n, B, H)  F3, and tanh(z/2) for F4–F6
+        tanh(early, raw)                                                  # (n, B, H)  as F3, and tanh(z/2) for F4–F6
         if identity_in:
-            g[...] = z_g                                                  # (B, H)  F3
+            g[...] = z_g                                                  # (B, H)  as F3
         if has_sigmas:
-            multiply(sigmas, half, sigmas)                                # (3, B, H)  F4–F6: σ(z) = ½ + ½ tanh(z/2)
+            multiply(sigmas, half, sigmas)                                # (3, B, H)  as F4–F6: σ(z) = ½ + ½ tanh(z/2)
             add(sigmas, half, sigmas)
         if gates is not None:
-            multiply(gates, factors, pair)                                # (2, B, H)  F7
+            multiply(gates, factors, pair)                                # (2, B, H)  as F7
             add(ig, fs, s)
         elif coupled:
-            subtract(g, before, s)                                        # (B, H)  F5, F7: s(t−1) + i (g − s(t−1))
+            subtract(g, before, s)                                        # (B, H)  as F5, F7: s(t−1) + i (g − s(t−1))
             multiply(s, i, s)
             add(s, before, s)
         elif i is not None:
-            multiply(i, g, s)                                             # (B, H)  F7
+            multiply(i, g, s)                                             # (B, H)  as F7
             add(s, before, s)
         elif f is not None:
-            multiply(f, before, s)                                        # (B, H)  F7
+            multiply(f, before, s)                                        # (B, H)  as F7
             add(s, g, s)
         else:
-            add(g, before, s)                                             # (B, H)  F7
+            add(g, before, s)                                             # (B, H)  as F7
         if o_late:
-            multiply(s, p_o, spare)                                       # (B, H)  F2, peephole
+            multiply(s, p_o, spare)                                       # (B, H)  as F2, peephole
             add(spare, z_o, spare)
             tanh(spare, spare)
             multiply(spare, half, spare)
-            add(spare, half, o)                                           # (B, H)  F6
+            add(spare, half, o)                                           # (B, H)  as F6
         if tanh_out:
-            tanh(s, a)                                                    # (B, H)  F8
+            tanh(s, a)                                                    # (B, H)  as F8
         if has_o:
-            multiply(a, o, h)                                             # (B, H)  F8
+            multiply(a, o, h)                                             # (B, H)  as F8
         else:
             h[...] = a
         if again is not None:
-            again[...] = s                                                # (B, H)  F1s
+            again[...] = s                                                # (B, H)  as F1s
 
 
 def _run_plain_forward(m: Memory) -> None:
@@ -108,16 +108,16 @@ def _run_plain_forward(m: Memory) -> None:
         outputs, sigmas = m.seen_now[: k + 1, 0, :H], m.tape_now[:k, :3]
         add(outputs[0], outputs[0], outputs[0])
         for seen, raw, doubled, gates, factors, o, _, _, _, _, s, a, h, _ in m.steps[:k]:
-            seen.dot(turned, raw_z)                                       # (4 H,)  F1, F2
-            tanh(raw_z, raw)                                              # (4 H,)  F3, and tanh(z/2)
+            seen.dot(turned, raw_z)                                       # (4 H,)  as F1, F2
+            tanh(raw_z, raw)                                              # (4 H,)  as F3, and tanh(z/2)
             add(doubled, ones, doubled)                                   # (3 H,)  2 o, 2 i, 2 f
-            multiply(gates, factors, products)                            # (2 H,)  F7
-            halves.dot(pair, s)                                           # (H,)  F7
+            multiply(gates, factors, products)                            # (2 H,)  as F7
+            halves.dot(pair, s)                                           # (H,)  as F7
             if tanh_out:
-                tanh(s, a)                                                # (H,)  F8
+                tanh(s, a)                                                # (H,)  as F8
             multiply(a, o, h)                                             # (H,)  2 h
-        multiply(sigmas, half, sigmas)                                    # (k, 3, 1, H)  F4–F6
-        multiply(outputs, half, outputs)                                  # (k+1, H)  F8
+        multiply(sigmas, half, sigmas)                                    # (k, 3, 1, H)  as F4–F6
+        multiply(outputs, half, outputs)                                  # (k+1, H)  as F8
 
 
 def compute_slopes(m: Memory, first: int, last: int) -> None:
@@ -200,16 +200,16 @@ def run_backward(m: Memory, dl: Array, *, keep: bool = False) -> Iterator[tuple[
             compute_slopes(m, first + low, first + high)
             for dh, ds, A, C_o, C, F, dz_o, dz_rest, dz in reversed(back.steps[low:high]):
                 if through_h:
-                    add(dh, recurrent, dh)                                    # (B, H)  B1
+                    add(dh, recurrent, dh)                                    # (B, H)  as B1
                 multiply(A, dh, ds)
-                add(ds, carry, ds)                                            # (B, H)  B2
+                add(ds, carry, ds)                                            # (B, H)  as B2
                 if has_o:
-                    multiply(C_o, dh, dz_o)                                   # (B, H)  B3, B4
-                multiply(C, ds, dz_rest)                                      # (n−1, B, H)  B3, B4
-                multiply(F, ds, carry)                                        # (B, H)  B8
-                dz.dot(square, recurrent)                                     # (B, H)  B7
+                    multiply(C_o, dh, dz_o)                                   # (B, H)  as B3, B4
+                multiply(C, ds, dz_rest)                                      # (n−1, B, H)  as B3, B4
+                multiply(F, ds, carry)                                        # (B, H)  as B8
+                dz.dot(square, recurrent)                                     # (B, H)  as B7
                 if not through_h:
-                    add(carry, recurrent, carry)                              # (B, H)  B8s
+                    add(carry, recurrent, carry)                              # (B, H)  as B8s
         yield first, last
     if not through_h:
         back.recurrent[...] = 0
@@ -238,11 +238,11 @@ def _run_narrow(m: Memory, dl: Array, narrow: Narrow, keep: bool) -> Iterator[tu
         for low, high in _pieces(steps, back.e):
             compute_slopes(m, first + low, first + high)
             for dl_t, dh, ds, A, C, of_dh, of_ds, parts, dz in reversed(narrow.steps[low:high]):
-                add(dl_t, recurrent, dh)                                      # (2 H,)  B1, twice
+                add(dl_t, recurrent, dh)                                      # (2 H,)  as B1, twice
                 multiply(A, dh, of_dh)                                        # (2 H,)  A ⊙ dh and dz_o  B3, B4
-                parts.dot(spread, ds)                                         # (4 H,)  B2, four times
+                parts.dot(spread, ds)                                         # (4 H,)  as B2, four times
                 multiply(C, ds, of_ds)                                        # (4 H,)  dz_i, dz_f, dz_g, ds_next
-                dz.dot(square, recurrent)                                     # (2 H,)  B7, twice
+                dz.dot(square, recurrent)                                     # (2 H,)  as B7, twice
         rows = narrow.rows[back.c - steps :][::-1]
         back.carry[0] = rows[0, -1]
         back.dz[:steps, 0] = rows[:, 1:-1]
@@ -285,16 +285,16 @@ def run_tangent(m: Memory, vW: Array, vp: Array, vx: Array | None, vh0: Array, v
             if k % back.e == 0:
                 compute_slopes(m, first + k, first + min(k + back.e, steps))
             _, _, A, _, _, F, _, _, vz = back.steps[k]
-            seen.dot(turned, moved)                                       # (B, n H)  F1, F2, what the cell sees moves
+            seen.dot(turned, moved)                                       # (B, n H)  as F1, F2, what it sees moves
             add(vz, moved, vz)
             slopes = back.slopes[k % back.e, 1 : n + 1]
             multiply(slopes[:, 0] if B == 1 else slopes, m.block_views(vz), whole)
             multiply(F, vs, vs)
             for term in terms[o:]:
-                add(vs, term, vs)                                         # (B, H)  F7
+                add(vs, term, vs)                                         # (B, H)  as F7
             now = vh[first + k, 0] if B == 1 else vh[first + k]
             multiply(A, vs, now)
             if o:
-                add(now, terms[0], now)                                   # (B, H)  F8
+                add(now, terms[0], now)                                   # (B, H)  as F8
             seen = now if m.variant.feedback == "h" else vs
     return vs.reshape(B, H)
