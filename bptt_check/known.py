@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bptt_check.faults import Fault, catalogue
+from bptt_check.faults import Fault, catalogue, of_memory_handed_out
 from bptt_check.lstm.forward import Trace
 from bptt_check.matching import Matched, Matching
 from bptt_check.program import Program
@@ -37,6 +37,8 @@ class Known:
     def faults(self) -> tuple[Fault, ...]:
         """The catalogue of the cell, but for what a cell that is unrolled by the harness cannot get wrong."""
         faults = catalogue(self.recognised.variant)
+        if self.dl_ds.any():
+            faults = (*of_memory_handed_out(self.recognised.variant), *faults)
         if not any(name.startswith("next ") for name in self.subject.interventions):
             return faults
         return tuple(f for f in faults if all(target != "dh" for target, _ in f.changes))

@@ -10,7 +10,7 @@ from bptt_check.errors import UsageError
 from bptt_check.faults.carousel import CAROUSEL
 from bptt_check.faults.fault import ALL, GATE, LINE, SOURCE, Fault, Names, Way
 from bptt_check.faults.gates import GATES
-from bptt_check.faults.memory import MEMORY
+from bptt_check.faults.memory import HANDED_OUT, MEMORY
 from bptt_check.faults.output import CARRIES, LOSS
 from bptt_check.faults.seen import ENDS, SEEN
 from bptt_check.faults.slopes import SLOPES
@@ -55,6 +55,12 @@ def catalogue(cell: Variant) -> tuple[Fault, ...]:
         for fault in _faults(way, lines, cell):
             found.setdefault(fault.changes, fault)
     return tuple(sorted(found.values(), key=lambda fault: not fault.common))
+
+
+@cache
+def of_memory_handed_out(cell: Variant) -> tuple[Fault, ...]:
+    """What can go wrong besides where the last memory is handed out too, and the loss reaches it there."""
+    return tuple(fault for way in HANDED_OUT for fault in _faults(way, lines_of(cell), cell))
 
 
 def fault_named(name: str, cell: Variant | None = None) -> tuple[Fault, Variant]:
@@ -131,7 +137,7 @@ def _grouped(
             continue
         called = ", ".join(x.target for x, _, _ in part)
         if len(part) > 4:
-            called = f"each of {part[0][0].target} … {part[-1][0].target}"
+            called = f"all of {part[0][0].target} … {part[-1][0].target}"
         yield part, "all" if scope == ALL else f"{'from' if scope == SOURCE else 'gate'}-{key}", called
 
 
@@ -145,6 +151,6 @@ def _names(target: str, cell: Variant) -> Names:
 
 def said(says: str, called: str, *, k: str, j: str, several: bool) -> str:
     """The sentence of a way with its names filled in; of several lines, its verb in the plural."""
-    if several and not called.startswith("each"):
+    if several:
         says = re.sub(r"^\{target\} (\w+)", lambda verb: f"{{target}} {PLURAL.get(verb[1], verb[1])}", says)
     return says.format(target=called, k=k, j=j)

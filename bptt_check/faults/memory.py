@@ -29,14 +29,6 @@ MEMORY = (
         common=True,
     ),
     Way(
-        "ds-final-ignored",
-        "ds",
-        swap_text("+ ds_next", "+ (t < T) * ds_next"),
-        "ds(T) takes nothing from the last memory, which is handed out too",
-        "the carry starts at zero whatever is asked for s(T)",
-        common=True,
-    ),
-    Way(
         "ds-output-slope-forgotten",
         "ds",
         swap_text("(1 - tanh(s[t])**2) * ", ""),
@@ -232,5 +224,16 @@ MEMORY = (
         "the peephole term of ds(t) has the wrong sign",
         "a slip",
         equation="B2p",
+    ),
+)
+
+HANDED_OUT = (  # where the last memory is an output of the layer
+    Way(
+        "ds-final-ignored",
+        "ds",
+        swap_text("+ ds_next", "+ (t < T) * ds_next"),
+        "ds(T) takes nothing from the last memory, which is handed out too",
+        "the carry starts at zero whatever is asked for s(T)",
+        common=True,
     ),
 )
