@@ -179,7 +179,7 @@ BENCHMARKS = (
         core,
     ),
     Benchmark("scaling", "time against each size", "no slope above its law", scaling, quick=True),
-    Benchmark("limits", "how near a pass comes to its limits", "at the peak of a large product: 100%", limits, quick=True),
+    Benchmark("limits", "how near a pass comes to its limits", "peak of a large product: 100%", limits, quick=True),
     Benchmark(
         "default_check",
         "what one check costs, in passes of the fused LSTM",
