@@ -104,6 +104,13 @@ def scaling(text: str, page: Page) -> str:
     return f"slopes (law) for T, B, D, H, entries: fused pass {', '.join(fused)}; readable pass {', '.join(readable)}"
 
 
+def limits(text: str, page: Page) -> str:
+    said = [f"{cells[3]} of the peak at {cells[0]}" for cells in page if len(cells) == 8 and cells[3].endswith("%")]
+    if not said:
+        raise LookupError("of the peak")
+    return "; ".join(said[-2:])
+
+
 def default_check(text: str, page: Page) -> str:
     said = [f"{cells[6]} passes at {cells[0]}" for cells in page if len(cells) == 10 and cells[6].isdigit()]
     if not said:
@@ -172,6 +179,7 @@ BENCHMARKS = (
         core,
     ),
     Benchmark("scaling", "time against each size", "no slope above its law", scaling, quick=True),
+    Benchmark("limits", "how near a pass comes to its limits", "peak of a large product: 100%", limits, quick=True),
     Benchmark(
         "default_check",
         "what one check costs, in passes of the fused LSTM",
@@ -209,9 +217,9 @@ def report() -> Iterator[str]:
     """The page."""
     yield "# Benchmarks"
     yield ""
-    yield "Written by `python benchmarks/all.py`, which runs the quick ones, marked ◦; with `--full` it runs all but"
-    yield "those whose page is put together from several runs (‡, named there). Each line is read from its page, which"
-    yield "says with which arguments, versions and load it was made; a target that is missed is not hidden."
+    yield "Written by `python benchmarks/all.py`, which runs the quick ones, marked ◦; with `--full` it runs all"
+    yield "but those whose page is put together from several runs (‡). Each line is read from its page, which says with"
+    yield "which arguments, versions and load it was made; a target that is missed is not hidden."
     yield ""
     yield f"Here and now: {machine()}; {versions(*PACKAGES)}; load {load()}."
     yield ""

@@ -50,10 +50,8 @@ def test_a_fault_of_the_last_memory_shows_where_the_loss_sees_it():
     trace, dl_ds = problem.trace(), np.zeros((LARGE["T"], LARGE["B"], LARGE["H"]))
     dl_ds[-1] = 1.0
     seen = Program(trace, problem.slope(trace), dl_ds=dl_ds)
-    for name in WHERE_THE_LOSS_SEES_S:
-        assert not same(
-            handed_out(seen, seen.run(dict(fault_named(name, NP)[0].changes))), handed_out(seen, seen.right)
-        )
+    for fault in of_memory_handed_out(NP):
+        assert not same(handed_out(seen, seen.run(dict(fault.changes))), handed_out(seen, seen.right))
 
 
 @CELLS
