@@ -29,6 +29,7 @@ SHAPES = ((5, 1, 3, 4), (20, 1, 50, 100), (50, 8, 32, 64), (100, 32, 64, 128), (
 TYPES = ("float64", "float32")
 ROUNDS, FEW = 9, 5  # rounds at least; rounds of the slow one at most
 TURN = 0.01  # seconds that a turn takes at least: a short run is repeated, as it would be in use
+PAUSE = 0.05  # seconds before a turn with several threads: idle threads of the one before wait busily for a while
 MEANING = {
     "torch": "`torch.nn.LSTM` and `torch.autograd.grad`",
     "jax": "`jax.lax.scan` with one matrix product a step for all gates, `jax.vjp`, jitted as a whole",
@@ -159,6 +160,7 @@ def measure(shape: tuple[int, int, int, int], kind: str, threads: int, seconds: 
         order = list(runs)[k % len(runs) :] + list(runs)[: k % len(runs)]
         for name in order:
             if name != "by gate" or k < FEW:
+                time.sleep(PAUSE * (threads > 1))
                 times[name].append(taken(runs[name], repeats[name]))
         found = [parts() for _ in range(repeats["ours"])]
         tangents.append(sum(part["tangent"] for part in found) / sum(part["forward"] for part in found))
