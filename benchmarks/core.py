@@ -270,15 +270,15 @@ def main() -> int:
             for kind in TYPES:
                 print(json.dumps(measure(shape, kind, args.worker, args.seconds)), flush=True)
         return 0
-    found = []
+    found: list[Row] = []
+    command = f"python benchmarks/core.py {' '.join(sys.argv[1:])}".strip()
     for row in rows(args.threads, shapes, args.seconds):
         found.append(row)
         ratios = ", ".join(f"{spread(three)} of {name}" for name, three in row["ratio"].items())
         print(f"{row['threads']} threads, {row['shape']}, {row['kind']}: {ratios}", flush=True)
-    text = section(found, f"python benchmarks/core.py {' '.join(sys.argv[1:])}".strip())
-    print(text)
-    if args.output != "-":
-        Path(args.output).write_text(text, encoding="utf-8")
+        if args.output != "-":  # after each row: a run that is cut off leaves what it had found
+            Path(args.output).write_text(section(found, command), encoding="utf-8")
+    print(section(found, command))
     return 0
 
 
