@@ -99,10 +99,10 @@ class Bench:
         """2 where the reference rounds as coarsely as the subject does, else 1."""
         return 2.0 if self.reference.exact and self.reference.eps >= self.eps else 1.0
 
-    def loss(self, point: Point) -> Any:
+    def loss(self, point: Point, *, handed_over: bool = False) -> Any:
         """The subject's loss, counted."""
         self.bill.losses += 1
-        return self.subject.loss(point)
+        return self.subject.loss(point, handed_over=handed_over)
 
     def scale(self, name: str) -> float:
         """The size of a block's largest entry: the length of a move that matters. 1 for interventions."""

@@ -9,18 +9,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bptt_check import rounding
+from bptt_check import joint, rounding
 from bptt_check.bench import Bench
 from bptt_check.compare import overall
 from bptt_check.confirm import ReferenceUnsafe
 from bptt_check.diagnose import diagnose, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.localise import first_wrong_line
-from bptt_check.looking import Looked, along_directions, at_a_glance, entry_by_entry, later_elsewhere, stale
+from bptt_check.looking import (
+    Looked,
+    along_directions,
+    at_a_glance,
+    entry_by_entry,
+    from_afar,
+    later_elsewhere,
+    stale,
+)
 from bptt_check.pace import audible
 from bptt_check.points import total_size
 from bptt_check.protocol import Observations, called_once, observe
-from bptt_check.reference import choose
+from bptt_check.reference import Reference, choose
 from bptt_check.results import Block, Cause, Finding, Result, Verdict
 from bptt_check.stacks import stacked_gradients
 from bptt_check.subject import Array, Subject
@@ -140,15 +148,15 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> R
     gradient = {name: seen.gradient[name] for name in subject.blocks if name in seen.gradient}
     if seen.random_loss or seen.random_gradient or not gradient:
         return _nothing_compared(subject, seen)
-    finite = {name: _finite(a.astype(float)) for name, a in gradient.items()}
+    finite = {name: _finite(a.astype(float, copy=False)) for name, a in gradient.items()}
     try:
-        bench = _bench(subject, seen, finite, eps, rng, options)
-        looked = _looked(bench, seen, options, asked)
+        bench, looked = _benched_and_looked(subject, seen, finite, eps, rng, options, asked)
     except ReferenceUnsafe as unsafe:
         bench = _bench(subject, seen, finite, eps, rng, replace(options, method="differences"), why=str(unsafe))
         looked = _looked(bench, seen, options, asked)
     blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
-    findings = [*seen.findings, *looked.findings]
+    remarks = (Finding(remark.kind, remark.message) for remark in subject.remarks)
+    findings = [*seen.findings, *looked.findings, *remarks]
     causes: tuple[Cause, ...] = ()
     if any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
         line = first_wrong_line(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
@@ -241,6 +249,29 @@ def _in_double(
     return decided
 
 
+def _benched_and_looked(
+    subject: Subject,
+    seen: Observations,
+    gradient: Mapping[str, Array],
+    eps: float,
+    rng: np.random.Generator,
+    options: _Options,
+    asked: float,
+) -> tuple[Bench, Looked]:
+    """A large subject is looked at from afar first; where that does not settle it, and else, as all are."""
+    chosen = None
+    if options.entries != "all" and total_size(gradient.values()) > joint.LEAST:
+        chosen = choose(subject, gradient, rng=rng, method=options.method)
+        level = joint.presumed(subject.blocks, gradient, eps=eps)
+        bench = _on_the_bench(subject, seen, gradient, level, chosen, rng, options)
+        looked = from_afar(bench, asked) if joint.applies(bench) else None
+        if looked is not None:
+            return bench, looked
+        chosen = replace(chosen, evaluations=bench.bill.losses - seen.evaluations)
+    bench = _bench(subject, seen, gradient, eps, rng, options, chosen=chosen)
+    return bench, _looked(bench, seen, options, asked)
+
+
 def _bench(
     subject: Subject,
     seen: Observations,
@@ -250,8 +281,9 @@ def _bench(
     options: _Options,
     *,
     why: str = "",
+    chosen: Reference | None = None,
 ) -> Bench:
-    reference = choose(subject, gradient, rng=rng, method=options.method)
+    reference = chosen or choose(subject, gradient, rng=rng, method=options.method)
     if why:
         reference = replace(reference, reason=f"no complex step: {why}; {reference.reason.partition('; ')[2]}")
     together = stacked_gradients(subject, subject.blocks, gradient, eps=eps)
@@ -264,6 +296,18 @@ def _bench(
         of_the_form=subject.gradient_noise,
         together=together,
     )
+    return _on_the_bench(subject, seen, gradient, level, reference, rng, options).extended()
+
+
+def _on_the_bench(
+    subject: Subject,
+    seen: Observations,
+    gradient: Mapping[str, Array],
+    level: rounding.Rounding,
+    reference: Reference,
+    rng: np.random.Generator,
+    options: _Options,
+) -> Bench:
     broken = frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all())
     bench = Bench(
         subject,
@@ -280,7 +324,7 @@ def _bench(
         bench.bill.limit = 0
     bench.bill.losses += seen.evaluations + reference.evaluations
     bench.bill.gradients += seen.gradients + level.gradients
-    return bench.extended()
+    return bench
 
 
 def _looked(bench: Bench, seen: Observations, options: _Options, asked: float) -> Looked:
