@@ -15,7 +15,7 @@ import numpy as np
 
 from bptt_check.differences import Central, ComplexStep, Method, Richardson
 from bptt_check.differences.estimate import Estimate
-from bptt_check.differences.evaluate import along
+from bptt_check.differences.evaluate import along, values_along
 from bptt_check.differences.ladder import laddered
 from bptt_check.differences.noise import noise_at
 from bptt_check.errors import SubjectError, SubjectFailed
@@ -31,6 +31,7 @@ COARSE_ULPS = 2.0  # least noise of a loss whose arithmetic has a type of its ow
 COARSE = 1e-6  # share of the loss beyond which its noise is asked for once more, along shorter lines
 STEEP = 1e-3  # how much shorter a direction's move of some entry must be for that to make a difference
 SIGNS = np.array([-1.0, 1.0])
+PLAIN = 2.0**-17  # step of the quotient that is tried first, where both noise and truncation are usually nothing
 SHORTER = 2.0**-8  # widest step of a second quotient, as a share of the direction
 DIGITS = 0.1  # relative error below which a difference quotient has a digit to speak with
 TAMER = (0.25, 0.05)  # factors on the point at which a complex step is tried where no quotient speaks at the point
@@ -107,6 +108,8 @@ def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
     complex numbers does not depend on the point, so that it is asked again at points scaled down.
     """
     value = counter.complex_along(point, direction)
+    if counter.borne_out(point, direction, value):
+        return ""
     off = counter.quotient_off(point, direction, value)
     if off is None:
         return ""
@@ -179,6 +182,13 @@ class _Counted:
         if not np.isfinite(value).all():
             raise SubjectError(f"the loss of {self.subject.name} is {value} beside the point")
         return value
+
+    def borne_out(self, point: Point, direction: Point, value: Any) -> bool:
+        """Whether the plainest quotient, two values, agrees with ``value`` so well that no error is asked for."""
+        step = np.result_type(*point.values()).type(PLAIN)
+        before, after = values_along(self.loss, point, direction, np.array([-step, step]), stacked=self.subject.stacked)
+        quotient = float((after - before) / (2 * step))
+        return bool(quotient) and abs(float(value) - quotient) <= AGREEMENT * abs(quotient)
 
     def quotient_off(
         self, point: Point, direction: Point, value: Any, noise: float | None = None, *, careful: bool = False

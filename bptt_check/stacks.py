@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bptt_check.errors import SubjectError, SubjectFailed
-from bptt_check.flat import TOGETHER, Flat, shapes_of
+from bptt_check.flat import TOGETHER, end_to_end, shapes_of
 from bptt_check.points import total_size
 from bptt_check.rounding import Together
 from bptt_check.subject import Array, Point, Subject
@@ -35,7 +35,7 @@ def stacked_gradients(subject: Subject, point: Point, at_point: Mapping[str, Arr
         rows = {name: np.asarray(returned[name]) for name in at_point}
         if any(rows[name].shape != (count, *own.shape) for name, own in at_point.items()):
             return None
-        flat = Flat(shapes_of(at_point))
+        flat = end_to_end(shapes_of(at_point))
         own, first = flat.join(at_point), flat.join({name: array[0] for name, array in rows.items()})
         near = np.abs(first - own) <= ALIKE * eps * flat.largest(np.abs(own))[flat.owner]
         return rows if first.dtype.kind == "f" and near.all() else None
