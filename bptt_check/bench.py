@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,11 @@ class Bench:
 
     def scale(self, name: str) -> float:
         """The size of a block's largest entry: the length of a move that matters. 1 for interventions."""
-        return float(np.abs(self.point[name]).max(initial=0)) or 1.0
+        return self._scales[name] or 1.0
+
+    @cached_property
+    def _scales(self) -> dict[str, float]:
+        return rounding.largest_of(self.point)
 
     def blunt(self, name: str, *, here: bool = False) -> float:
         """The most that rounding inside could put on an entry: an ulp of the largest sensitivity to anything.

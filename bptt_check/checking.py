@@ -15,6 +15,7 @@ from bptt_check.compare import overall
 from bptt_check.confirm import ReferenceUnsafe
 from bptt_check.diagnose import diagnose, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
+from bptt_check.flat import layouts, put_together, shapes_of
 from bptt_check.levels import levels
 from bptt_check.localise import first_wrong_line
 from bptt_check.looking import Looked, along_directions, at_a_glance, entry_by_entry, later_elsewhere, stale
@@ -142,7 +143,7 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
     gradient = {name: seen.gradient[name] for name in subject.blocks if name in seen.gradient}
     if seen.random_loss or seen.random_gradient or not gradient:
         return _nothing_compared(subject, seen)
-    finite = {name: _finite(a.astype(float)) for name, a in gradient.items()}
+    finite = _finite(gradient)
     try:
         bench = _bench(subject, seen, finite, eps, rng, options)
         looked = _looked(bench, seen, options, asked)
@@ -197,10 +198,14 @@ def _references_of(
     return references(_bench(subject, seen, finite, eps, rng, options), {})
 
 
-def _finite(array: Array) -> Array:
-    """The array with 0 for what is not finite."""
-    finite = np.isfinite(array)
-    return array if finite.all() else np.where(finite, array, 0.0)
+def _finite(gradient: Mapping[str, Array]) -> Mapping[str, Array]:
+    """The gradient in float64, with 0 for what is not finite."""
+    parts = []
+    for flat in layouts(shapes_of(gradient)):
+        whole = flat.join(gradient).astype(float, copy=False)
+        finite = np.isfinite(whole)
+        parts.append(flat.split(whole if finite.all() else np.where(finite, whole, 0.0)))
+    return put_together(parts)
 
 
 def _with_those_missing(subject: Subject, seen: Observations, found: Mapping[str, Block]) -> dict[str, Block]:

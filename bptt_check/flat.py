@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -44,17 +44,24 @@ class Flat:
         """Of each entry, which block it belongs to."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
+    @cached_property
+    def places(self) -> dict[str, tuple[slice, tuple[int, ...]]]:
+        """Where each block stands, and its shape."""
+        return {name: (bounds, shape) for (name, shape), bounds in zip(self.shapes.items(), self.bounds, strict=True)}
+
     def join(self, arrays: Mapping[str, Array]) -> Array:
-        """The blocks as one vector."""
+        """The blocks as one vector, not to be written to: of blocks that :meth:`split` made it is what they show."""
+        if isinstance(arrays, Laid) and arrays.flat is self and arrays.whole.ndim == 1:
+            return arrays.whole
         return np.concatenate([arrays[name] for name in self.shapes], axis=None)
 
-    def split(self, whole: Array) -> dict[str, Array]:
+    def rows(self, arrays: Mapping[str, Array], count: int) -> Array:
+        """Stacks of ``count`` copies of each block as a matrix with one row a copy."""
+        return np.concatenate([arrays[name].reshape(count, -1) for name in self.shapes], axis=1)
+
+    def split(self, whole: Array) -> Laid:
         """The blocks of a vector, or stacks of them, with the matrix's rows as the leading axis: views."""
-        leading = whole.shape[:-1]
-        pieces = zip(self.shapes.items(), self.bounds, strict=True)
-        if not leading:
-            return {name: whole[bounds].reshape(shape) for (name, shape), bounds in pieces}
-        return {name: whole[..., bounds].reshape(leading + shape) for (name, shape), bounds in pieces}
+        return Laid(self, whole)
 
     @cached_property
     def filled(self) -> Array | slice:
@@ -95,6 +102,30 @@ class Flat:
         return medians
 
 
+class Laid(Mapping[str, Array]):
+    """Blocks by name that are views of one vector, or of a matrix with one row a copy."""
+
+    __slots__ = ("flat", "whole")
+
+    def __init__(self, flat: Flat, whole: Array) -> None:
+        self.flat, self.whole = flat, whole
+
+    def __getitem__(self, name: str) -> Array:
+        bounds, shape = self.flat.places[name]
+        if self.whole.ndim == 1:
+            return self.whole[bounds].reshape(shape)
+        return self.whole[..., bounds].reshape(self.whole.shape[:-1] + shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.flat.shapes)
+
+    def __len__(self) -> int:
+        return len(self.flat.shapes)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.flat.shapes
+
+
 def end_to_end(shapes: Shapes) -> Flat:
     """All blocks in one layout, however large."""
     return _end_to_end(tuple(shapes.items()))
@@ -124,6 +155,11 @@ def _layouts(shapes: tuple[tuple[str, tuple[int, ...]], ...], most: int) -> tupl
     return tuple(_end_to_end(tuple(group.items())) for group in groups)
 
 
-def shapes_of(arrays: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+def put_together(parts: Sequence[Laid]) -> Mapping[str, Array]:
+    """The blocks of several layouts by name."""
+    return parts[0] if len(parts) == 1 else {name: array for part in parts for name, array in part.items()}
+
+
+def shapes_of(arrays: Mapping[str, Array]) -> Shapes:
     """The shape of each array, by name."""
-    return {name: array.shape for name, array in arrays.items()}
+    return arrays.flat.shapes if isinstance(arrays, Laid) else {name: array.shape for name, array in arrays.items()}

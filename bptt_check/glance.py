@@ -6,7 +6,7 @@ directions are the rows of one matrix over all entries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,13 +29,13 @@ Elsewhere = tuple[Point, Mapping[str, Array]]
 class Glance:
     """What was seen along directions over many blocks at once, along one of each block, and along one elsewhere.
 
-    ``covered``: by block, what was seen along those directions that ran through it. ``own`` and ``directions``: the
+    ``shared``: blocks that share directions, and what was seen along these. ``own`` and ``directions``: the
     block's own direction, where it had one. ``divisors``: what its entries were divided by. ``seen``: the smallest
     relative error of one entry that all of these would have shown. ``calm``: nothing is off by more than the arithmetic
     explains that it was all done in, rounded constants left aside; then no look at single blocks could see more.
     """
 
-    covered: Mapping[str, tuple[Off, ...]]
+    shared: Sequence[tuple[Sequence[str], tuple[Off, ...]]]
     own: Mapping[str, Off]
     directions: Mapping[str, Array]
     divisors: Mapping[str, Array]
@@ -46,7 +46,7 @@ class Glance:
     @property
     def agrees(self) -> bool:
         """Whether nothing is off along any direction at the point."""
-        return not any(off.ratio > 1 for offs in (*self.covered.values(), self.own.values()) for off in offs)
+        return not any(off.ratio > 1 for _, offs in self.shared for off in (*offs, *self.own.values()))
 
 
 def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None) -> Glance | None:
@@ -66,18 +66,21 @@ def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None) -> Gla
         return None
     size, more = len(laid.divisor), int(there is not None)
     rows = bench.rng.standard_normal((len(groups) * rounds + more, size))
-    for k, group in enumerate(groups):
-        rows[k * rounds : (k + 1) * rounds] *= np.isin(flat.owner, group) / laid.divisor
+    rows[: len(groups) * rounds] /= laid.divisor
+    if len(groups) > 1:
+        for k, group in enumerate(groups):
+            rows[k * rounds : (k + 1) * rounds] *= np.isin(flat.owner, group)
     if there is not None:
         rows[-1] /= flat_divisors(flat, there[1], laid.level, laid.scale)
     offs, last = _seen(laid, rows, there)
     names = list(flat.shapes)
-    covered = {
-        names[block]: tuple(offs[k * rounds : (k + 1) * rounds]) for k, group in enumerate(groups) for block in group
-    }
-    covered = {name: covered[name] for name in names}
+    shared = [
+        ([names[block] for block in group], tuple(offs[k * rounds : (k + 1) * rounds]))
+        for k, group in enumerate(groups)
+    ]
+    seen = {name: smallest for of, offs in shared for smallest in _smallest([offs]) for name in of}
     calm = laid.calm(rows[: len(offs)], offs)
-    return Glance(covered, {}, {}, flat.split(laid.divisor), _smallest(covered), last, calm)
+    return Glance(shared, {}, {}, flat.split(laid.divisor), seen, last, calm)
 
 
 def glance_at_each(bench: Bench, before: Glance) -> Glance:
@@ -89,13 +92,15 @@ def glance_at_each(bench: Bench, before: Glance) -> Glance:
     own = dict(zip(flat.shapes, _seen(laid, rows, None)[0], strict=True))
     pieces = {name: rows[k, bounds] for k, (name, bounds) in enumerate(zip(flat.shapes, flat.bounds, strict=True))}
     directions = {name: v.reshape(flat.shapes[name]) for name, v in pieces.items()}
-    covered = {name: (*offs, own[name]) for name, offs in before.covered.items()}
-    return replace(before, own=own, directions=directions, seen=_smallest(covered))
+    covered = {name: (*offs, own[name]) for names, offs in before.shared for name in names}
+    seen = dict(zip(covered, _smallest(list(covered.values())), strict=True))
+    return replace(before, own=own, directions=directions, seen=seen)
 
 
-def _smallest(covered: Mapping[str, tuple[Off, ...]]) -> dict[str, float]:
-    seen = smallest_seen(np.array([[off.tolerance for off in offs] for offs in covered.values()]))
-    return dict(zip(covered, seen.tolist(), strict=True))
+def _smallest(covered: Sequence[tuple[Off, ...]]) -> list[float]:
+    """For each of several blocks, the smallest relative error that the directions through it would have shown."""
+    seen: list[float] = smallest_seen(np.array([[off.tolerance for off in offs] for offs in covered])).tolist()
+    return seen
 
 
 @dataclass(frozen=True)

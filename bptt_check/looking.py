@@ -110,20 +110,22 @@ def _agreed(bench: Bench, seen: Glance, resolution: float) -> Looked:
     Its gradient in a higher precision is the right one, as finely as directions see; so each entry of the gradient as
     handed out can be held against that.
     """
-    rounded, blocks = bench.rounded(resolution), {}
-    for name, offs in seen.covered.items():
-        a, worst = bench.gradient[name], max(offs, key=lambda off: off.ratio)
-        blocks[name] = Block(
+    rounded, equations = bench.rounded(resolution), bench.subject.equations
+    worst = {name: off for names, offs in seen.shared for off in [max(offs, key=lambda o: o.ratio)] for name in names}
+    blocks = {
+        name: Block(
             name=name,
             verdict=Verdict.AGREES,
             shape=a.shape,
-            equation=bench.subject.equations.get(name),
+            equation=equations.get(name),
             compared=a.size,
-            max_relative_error=max(abs(worst.discrepancy), rounded[name]),
-            tolerance_ratio=worst.ratio,
+            max_relative_error=max(abs(worst[name].discrepancy), rounded[name]),
+            tolerance_ratio=worst[name].ratio,
             resolution=seen.seen[name],
         )
-    missed = _missed([[off.tolerance for off in offs] for offs in seen.covered.values()], resolution)
+        for name, a in bench.gradient.items()
+    }
+    missed = _missed([[off.tolerance for off in offs] for _, offs in seen.shared], resolution)
     return Looked(blocks, (), missed, seen.elsewhere)
 
 
@@ -132,14 +134,14 @@ def _one_by_one(bench: Bench) -> Glance:
     rounds = DIRECTIONS - (len(bench.gradient) > MANY) if bench.reference.exact else 0
     divisor = directions.divisors(bench.gradient, bench.levels(), bench.rounding.sensitivity)
     together = tuple(bench.along(_drawn(bench, divisor, tuple(bench.gradient))) for _ in range(rounds))
-    return Glance(dict.fromkeys(bench.gradient, together), {}, {}, divisor, {}, None)
+    return Glance([(list(bench.gradient), together)], {}, {}, divisor, {}, None)
 
 
 def _looks(bench: Bench, seen: Glance, resolution: float) -> dict[str, _Block]:
     """Each block with what was seen of it so far, its own direction drawn where none was yet."""
-    looks = {}
+    looks, covered = {}, {name: offs for names, offs in seen.shared for name in names}
     for name in bench.gradient:
-        shared = tuple(off.tolerance for off in seen.covered[name])
+        shared = tuple(off.tolerance for off in covered[name])
         look = looks[name] = _Block(bench, name, seen.divisors[name], resolution, shared)
         if name in seen.own:
             look.saw(seen.own[name], seen.directions[name], seen.seen[name])

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check.errors import SubjectError, SubjectFailed
-from bptt_check.flat import Flat, end_to_end, layouts, shapes_of
+from bptt_check.flat import Flat, end_to_end, layouts, put_together, shapes_of
 
 Array = np.ndarray[Any, Any]
 Point = Mapping[str, Array]
@@ -36,7 +36,7 @@ NOISE_CAP = 64  # ulps of the largest sensitivity that noise may account for
 JUMP = 1e5  # condition of an entry beside the largest of its block from which a jump is looked for, across a kink
 SIGNS = np.array([-1.0, 1.0])
 
-Together = Callable[[Mapping[str, Array]], Mapping[str, Array] | None]
+Together = Callable[[Mapping[str, Array]], Array | None]
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,14 @@ class Rounding:
         higher. A share of the conditioning stays: constants rounded to the subject's own precision remain a part of
         it.
         """
-        level, floor = {}, {}
-        for name, own in self.level.items():
-            genuine = GENUINE * float(off[name].max(initial=0))
-            floor[name] = ratio * np.maximum(self.floor[name], genuine)
-            level[name] = (own - self.floor[name]) * CONSTANTS + floor[name]
-        return replace(self, level=level, floor=floor)
+        level, floor = [], []
+        for flat in layouts(shapes_of(self.level)):
+            own, own_floor = flat.join(self.level), flat.join(self.floor)
+            genuine = GENUINE * flat.largest(flat.join(off))
+            finer = ratio * np.maximum(own_floor, genuine[flat.owner])
+            level.append(flat.split((own - own_floor) * CONSTANTS + finer))
+            floor.append(flat.split(finer))
+        return replace(self, level=put_together(level), floor=put_together(floor))
 
 
 def measure(
@@ -140,9 +142,10 @@ def measure_finer(
     for group in groups:
         group.noise = np.abs(group.start - group.flat.join(at_point)).astype(float)
     own = _rounding(groups, point, at_point, eps, of_the_form, calls)
-    off = {name: np.abs(here[name] - a).astype(float) for name, a in at_point.items()}
+    off = put_together([group.flat.split(group.noise) for group in groups])
+    extended = put_together([group.flat.split(group.start) for group in groups])
     ratio = float(np.finfo(whole.dtype).eps) / eps
-    return Finer({name: here[name] for name in at_point}, own, own.sharper(ratio, off)), calls
+    return Finer(extended, own, own.sharper(ratio, off)), calls
 
 
 def _here_and_there(
@@ -159,11 +162,12 @@ def _here_and_there(
         arrays = [found.get(name) for name in at_point]
         return all(a is not None and a.dtype == whole.dtype and np.isfinite(a).all() for a in arrays)
 
+    of = end_to_end(shapes_of(at_point))
     if together:
         seen = together(flat.split(np.concatenate([whole[None], whole + moves]).astype(whole.dtype, copy=False)))
         if seen is not None:
-            rows: list[Mapping[str, Array]] = [{name: a[k] for name, a in seen.items()} for k in range(1 + len(moves))]
-            return (rows[0] if carried(rows[0]) else None), rows[1:], 1
+            here, *there = (of.split(row) for row in seen)
+            return (here if seen.dtype == whole.dtype and np.isfinite(here.whole).all() else None), list(there), 1
     found = gradient(flat.split(whole))
     if not carried(found):
         return None, [], 1
@@ -180,15 +184,10 @@ def _rounding(
 ) -> Rounding:
     """What all runs have shown, by block."""
     sensitivity = sensitivities(point, at_point)
-    level: dict[str, Array] = {}
-    floor: dict[str, Array] = {}
-    for group in groups:
-        parts = group.levels(at_point, sensitivity, eps)
-        level |= group.flat.split(parts[0])
-        floor |= group.flat.split(parts[1])
-    for name, brought in (of_the_form or {}).items():
-        if name in level:
-            level[name] = level[name] + brought
+    found = [[group.flat.split(part) for part in group.levels(at_point, sensitivity, eps)] for group in groups]
+    level, floor = (put_together([parts[k] for parts in found]) for k in range(2))
+    if of_the_form:
+        level = {name: a + of_the_form[name] if name in of_the_form else a for name, a in level.items()}
     return Rounding(eps, level, floor, sensitivity, calls)
 
 
@@ -213,7 +212,8 @@ def _runs(
         moves = (signs * np.array(widths)[:, None] * _extent(flat, whole)).reshape(2 * runs, -1)
         seen = together(flat.split((whole + np.concatenate([0 * moves[:1], moves])).astype(whole.dtype, copy=False)))
         if seen is not None:
-            here, *there = ({name: array[k] for name, array in seen.items()} for k in range(1 + 2 * runs))
+            of = end_to_end(shapes_of(at_point))
+            here, *there = (of.split(row) for row in seen)
             return here, zip(there[::2], there[1::2], strict=True), 1
 
     def pairs() -> Pairs:
@@ -290,6 +290,15 @@ def jiggled(point: Point, width: float, signs: Mapping[str, Array]) -> dict[str,
 
 def sensitivities(point: Point, gradient: Mapping[str, Array]) -> dict[str, float]:
     """For each block, the largest change of the loss that any block can cause, as a derivative in its units."""
-    scale = {name: float(np.abs(array).max(initial=0)) or 1.0 for name, array in point.items()}
-    largest = max((float(np.abs(a).max(initial=0)) * scale[name] for name, a in gradient.items()), default=0.0)
-    return {name: largest / scale[name] for name in gradient}
+    scale, size = largest_of(point), largest_of(gradient)
+    largest = max((size[name] * (scale[name] or 1.0) for name in gradient), default=0.0)
+    return {name: largest / (scale[name] or 1.0) for name in gradient}
+
+
+def largest_of(arrays: Mapping[str, Array]) -> dict[str, float]:
+    """The size of each block's largest entry."""
+    largest: dict[str, float] = {}
+    for flat in layouts(shapes_of(arrays)):
+        found = flat.largest(np.abs(flat.join(arrays))).astype(float, copy=False)
+        largest |= dict(zip(flat.shapes, found.tolist(), strict=True))
+    return largest
