@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -109,9 +110,15 @@ class Bench:
         return 2.0 if self.reference.exact and self.reference.eps >= self.eps else 1.0
 
     def loss(self, point: Point) -> Any:
-        """The subject's loss, counted."""
+        """The subject's loss, counted; not a number at a real point outside its domain, which steps may leave."""
         self.bill.losses += 1
-        return self.subject.loss(point)
+        try:
+            return self.subject.loss(point)
+        except (SubjectFailed, SubjectError):
+            kind = np.result_type(*point.values())
+            if kind.kind == "c":
+                raise
+            return kind.type(np.nan)
 
     def scale(self, name: str) -> float:
         """The size of a block's largest entry: the length of a move that matters. 1 for interventions."""
@@ -257,7 +264,7 @@ class Bench:
             own=float(estimate.value * norm - own.predicted),
             discrepancy=float(estimate.value * norm - direction.predicted),
             tolerance=self.both * ROUNDING_SAFETY * direction.noise + REFERENCE_SAFETY * error,
-            blunt=float(np.sqrt(sum(self.blunt(name) ** 2 * float(np.sum(part**2)) for name, part in v.items()))),
+            blunt=hypot(*(self.blunt(name) * float(np.linalg.norm(part)) for name, part in v.items())),
         )
 
     def norm(self, v: Point) -> float:

@@ -11,6 +11,7 @@ from bptt_check import directions, search
 from bptt_check.bench import KINK, Bench, Off
 from bptt_check.compare import Comparison, is_timed, judge
 from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave, relieved
+from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.glance import Elsewhere, Glance, glance, glance_at_each
 from bptt_check.results import Block, Finding, Verdict
 from bptt_check.settle import GRAVE, settled
@@ -167,7 +168,10 @@ def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -
     there = replace(bench, point={**bench.point, **point}, gradient=finite)
     there = replace(there, reference=bench.reference.at(there.point))
     divisor = directions.divisors(finite, bench.levels(), bench.rounding.sensitivity)
-    return stale(there.along(_drawn(there, divisor, tuple(finite))))
+    try:
+        return stale(there.along(_drawn(there, divisor, tuple(finite))))
+    except (SubjectFailed, SubjectError):  # no complex derivative there
+        return ()
 
 
 def stale(off: Off) -> tuple[Finding, ...]:

@@ -113,7 +113,7 @@ def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
     off = counter.quotient_off(point, direction, value)
     if off is None:
         return ""
-    noise = noise_at(counter.loss, point, direction=direction, stacked=counter.subject.stacked)
+    noise = noise_at(counter.loss_if_any, point, direction=direction, stacked=counter.subject.stacked)
     off = counter.quotient_off(point, direction, value, noise, careful=True)
     if off is None:
         return ""
@@ -138,12 +138,12 @@ def _differences(subject: Subject, counter: _Counted, direction: Point, why_not:
         point = _as_type(blocks, kind)
         try:
             noise = noise_at(
-                counter.loss, point, direction=direction, eps=_working_eps(subject), stacked=subject.stacked
+                counter.loss_if_any, point, direction=direction, eps=_working_eps(subject), stacked=subject.stacked
             )
             size = abs(float(counter.loss(point)))
             inner = _inner(point, direction) if noise > COARSE * size else None
             if inner is not None:  # a loss that changes greatly along so short a line is steep, not noisy
-                noise = min(noise, noise_at(counter.loss, point, direction=inner, eps=_working_eps(subject)))
+                noise = min(noise, noise_at(counter.loss_if_any, point, direction=inner, eps=_working_eps(subject)))
             if subject.precision:  # nine values on a coarse grid can agree by chance
                 noise = max(noise, COARSE_ULPS * float(np.finfo(subject.precision).eps) * size)
             if best is not None and best.noise is not None:  # what long double shows is there in float64 too
@@ -188,15 +188,22 @@ class _Counted:
         step = np.result_type(*point.values()).type(PLAIN)
         offsets = np.array([-step, step])
         if (whole := _whole(point, direction)) is None:
-            before, after = values_along(self.loss, point, direction, offsets, stacked=self.subject.stacked)
+            values = values_along(self.loss_if_any, point, direction, offsets, stacked=self.subject.stacked)
         else:
             flat, here, move = whole
             rows = here + offsets[:, None] * move
-            before, after = (
-                self.loss(flat.split(rows)) if self.subject.stacked else [self.loss(flat.split(row)) for row in rows]
-            )
+            each = flat.split(rows) if self.subject.stacked else None
+            values = self.loss_if_any(each) if each else [self.loss_if_any(flat.split(row)) for row in rows]
+        before, after = np.broadcast_to(values, 2)
         quotient = float((after - before) / (2 * step))
         return bool(quotient) and abs(float(value) - quotient) <= AGREEMENT * abs(quotient)
+
+    def loss_if_any(self, point: Point) -> Any:
+        """The loss, not a number where it has none: a step beside the point may leave its domain."""
+        try:
+            return self.loss(point)
+        except (SubjectFailed, SubjectError):
+            return np.result_type(*point.values()).type(np.nan)
 
     def quotient_off(
         self, point: Point, direction: Point, value: Any, noise: float | None = None, *, careful: bool = False
@@ -204,7 +211,7 @@ class _Counted:
         """``None`` where a difference quotient agrees with ``value``, else the quotient and its error."""
 
         def by(method: Method) -> Estimate:
-            return along(method, self.loss, point, direction, noise=noise, stacked=self.subject.stacked)
+            return along(method, self.loss_if_any, point, direction, noise=noise, stacked=self.subject.stacked)
 
         def off(quotient: Estimate) -> tuple[float, float] | None:
             result, error = float(quotient.value), 10 * float(quotient.error)
