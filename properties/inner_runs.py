@@ -39,6 +39,7 @@ def subject(name="square", factor=2.0):
     point = {"w": np.array([1.0, 2.0])}
     return Subject.from_functions(lambda p: (p["w"] ** 2).sum(), lambda p: {"w": factor * p["w"]}, point, name=name)
 """
+in_order = ("-p", "no:randomly")  # where one test looks at what others have done
 DEPENDS_ON_TIME = re.compile(r' (time|timestamp)="[^"]*"')
 
 
