@@ -98,8 +98,7 @@ def _jumps(at: Callable[[float], Any], values: Array, spacing: float, ulp: float
         return False
     lo, hi = (steepest - len(values) // 2) * spacing, (steepest + 1 - len(values) // 2) * spacing
     below, above = values[steepest], values[steepest + 1]
-    while hi - lo > 8 * ulp:
-        middle = (lo + hi) / 2
+    while hi - lo > 8 * ulp and lo < (middle := (lo + hi) / 2) < hi:
         value = at(middle)
         if abs(value - below - slope * (middle - lo)) > abs(above - value - slope * (hi - middle)):
             hi, above = middle, value
