@@ -15,6 +15,8 @@ from bptt_check.compare import overall
 from bptt_check.confirm import ReferenceUnsafe
 from bptt_check.diagnose import diagnose, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
+from bptt_check.flat import layouts, put_together, shapes_of
+from bptt_check.levels import Levels, levels
 from bptt_check.localise import first_wrong_line
 from bptt_check.looking import (
     Looked,
@@ -30,10 +32,9 @@ from bptt_check.points import total_size
 from bptt_check.protocol import Observations, called_once, observe
 from bptt_check.reference import Reference, choose
 from bptt_check.results import Block, Cause, Finding, Result, Verdict
-from bptt_check.stacks import stacked_gradients
 from bptt_check.subject import Array, Subject
 from bptt_check.sweeping import Sweeping
-from bptt_check.watch import undisturbed
+from bptt_check.watch import States, undisturbed
 
 RESOLUTION = {"float64": 1e-6, "float32": 1e-2, "float16": 0.3}  # asked for by default, by precision of the subject
 STACKED_ENTRIES = 4096  # all entries are compared up to this many where they can be stacked,
@@ -105,8 +106,8 @@ def check(
     sweeping = Sweeping(memory, audible(progress))
     options = _Options(resolution, optional, entries, method, repeats, causes, protocol, sweeping)
     try:
-        with undisturbed():
-            result = _checked(subject, options, np.random.default_rng(rng))
+        with undisturbed() as before:
+            result = _checked(subject, options, np.random.default_rng(rng), before)
     except SubjectFailed as error:
         cause = error.__cause__ or error
         detail = "".join(traceback.format_exception(cause))
@@ -138,17 +139,19 @@ class _Options:
     sweeping: Sweeping
 
 
-def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> Result:
+def _checked(subject: Subject, options: _Options, rng: np.random.Generator, before: States | None = None) -> Result:
     kind = np.result_type(*subject.point.values())
     eps = max(float(np.finfo(kind).eps), float(np.finfo(np.float64).eps))
     asked = options.resolution or RESOLUTION.get(kind.name, RESOLUTION["float64"])
     seen = (
-        observe(subject, eps=eps, rng=rng, repeats=options.repeats) if options.protocol else called_once(subject, eps)
+        observe(subject, eps=eps, rng=rng, repeats=options.repeats, before=before)
+        if options.protocol
+        else called_once(subject, eps)
     )
     gradient = {name: seen.gradient[name] for name in subject.blocks if name in seen.gradient}
     if seen.random_loss or seen.random_gradient or not gradient:
         return _nothing_compared(subject, seen)
-    finite = {name: _finite(a.astype(float, copy=False)) for name, a in gradient.items()}
+    finite = _finite(gradient)
     try:
         bench, looked = _benched_and_looked(subject, seen, finite, eps, rng, options, asked)
     except ReferenceUnsafe as unsafe:
@@ -203,10 +206,14 @@ def _references_of(
     return references(_bench(subject, seen, finite, eps, rng, options), {})
 
 
-def _finite(array: Array) -> Array:
-    """The array with 0 for what is not finite."""
-    finite = np.isfinite(array)
-    return array if finite.all() else np.where(finite, array, 0.0)
+def _finite(gradient: Mapping[str, Array]) -> Mapping[str, Array]:
+    """The gradient in float64, with 0 for what is not finite."""
+    parts = []
+    for flat in layouts(shapes_of(gradient)):
+        whole = flat.join(gradient).astype(float, copy=False)
+        finite = np.isfinite(whole)
+        parts.append(flat.split(whole if finite.all() else np.where(finite, whole, 0.0)))
+    return put_together(parts)
 
 
 def _with_those_missing(subject: Subject, seen: Observations, found: Mapping[str, Block]) -> dict[str, Block]:
@@ -263,7 +270,7 @@ def _benched_and_looked(
     if options.entries != "all" and total_size(gradient.values()) > joint.LEAST:
         chosen = choose(subject, gradient, rng=rng, method=options.method)
         level = joint.presumed(subject.blocks, gradient, eps=eps)
-        bench = _on_the_bench(subject, seen, gradient, level, chosen, rng, options)
+        bench = _on_the_bench(subject, seen, gradient, Levels(gradient, level, level, 0), chosen, rng, options)
         looked = from_afar(bench, asked) if joint.applies(bench) else None
         if looked is not None:
             return bench, looked
@@ -286,44 +293,34 @@ def _bench(
     reference = chosen or choose(subject, gradient, rng=rng, method=options.method)
     if why:
         reference = replace(reference, reason=f"no complex step: {why}; {reference.reason.partition('; ')[2]}")
-    together = stacked_gradients(subject, subject.blocks, gradient, eps=eps)
-    level = rounding.measure(
-        subject.gradient,
-        subject.blocks,
-        gradient,
-        eps=eps,
-        rng=rng,
-        of_the_form=subject.gradient_noise,
-        together=together,
-    )
-    return _on_the_bench(subject, seen, gradient, level, reference, rng, options).extended()
+    found = levels(subject, subject.blocks, gradient, reference, eps=eps, rng=rng)
+    return _on_the_bench(subject, seen, gradient, found, reference, rng, options)
 
 
 def _on_the_bench(
     subject: Subject,
     seen: Observations,
     gradient: Mapping[str, Array],
-    level: rounding.Rounding,
+    found: Levels,
     reference: Reference,
     rng: np.random.Generator,
     options: _Options,
 ) -> Bench:
-    broken = frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all())
-    bench = Bench(
+    bench = Bench.of(
         subject,
         subject.blocks,
         gradient,
-        level,
-        reference,
-        abs(seen.loss),
-        rng,
-        broken=broken,
+        found,
+        reference=reference,
+        size=abs(seen.loss),
+        rng=rng,
+        broken=frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all()),
         sweeping=options.sweeping,
     )
     if seen.repeats < 2:  # asked to be quick
         bench.bill.limit = 0
     bench.bill.losses += seen.evaluations + reference.evaluations
-    bench.bill.gradients += seen.gradients + level.gradients
+    bench.bill.gradients += seen.gradients + found.calls
     return bench
 
 

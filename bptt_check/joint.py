@@ -1,6 +1,6 @@
 """The first look at a large subject: a few directions through all blocks at once, and nothing else if they agree.
 
-Along v_j = ξ_j / d_j, ξ standard normal and d_j = max(|a_j|, low), every entry counts alike down to the block's ``low``,
+Along v_j = ξ_j / d_j, ξ standard normal and d_j = max(|a_j|, low), every entry counts alike down to its block's low,
 below which it counts for |a_j|/low as much. What a right gradient may be off by is not measured here but taken to be an
 ulp of each entry and an ulp of its block's largest. That is the least that rounding.py ever finds, so that what agrees
 here would agree there; where anything is off, nothing is said, and the subject is looked at with measured levels.
@@ -35,7 +35,9 @@ RAISES = (1e4, 1e3, 1e2, DROWNING)  # how many times the typical entry's roundin
 SAMPLE = 2**14  # entries of a block by which ``low`` is chosen
 CHUNK = 2**14  # entries that are worked on at a time, few enough to stay in the cache
 LOUD = 3e-3  # and beyond which a share of it the blocks are parted in two groups, the louder by themselves
-SUSPECT = 0.25  # share of its tolerance beyond which a discrepancy is looked into: this says that all is right, or nothing
+SUSPECT = (
+    0.25  # share of its tolerance beyond which a discrepancy is looked into: this says that all is right, or nothing
+)
 LEFT = 0.05  # share of a block's entries that may be too small to be seen as finely as asked
 NOTE = "{count} of its entries, those below {size:.1e}, count for less and were seen to {seen:.0e} of that size"
 
@@ -164,7 +166,7 @@ def smallest_seen(tolerances: Sequence[float], ratio: float, *, chance: float = 
     if not all(tolerances):
         return 0.0
     mean = exp(sum(log(tolerance) for tolerance in tolerances) / len(tolerances))
-    return sqrt(2 / pi) * tier * mean * (TIERS / chance) ** (1 / len(tolerances))
+    return float(sqrt(2 / pi) * tier * mean * (TIERS / chance) ** (1 / len(tolerances)))
 
 
 def slopes(bench: Bench, along: Sequence[tuple[Mapping[str, Array], float]]) -> list[float]:
@@ -217,9 +219,7 @@ def _noise(bench: Bench, name: str, largest: float, low: float) -> float:
     return bench.eps * sqrt(share * float(np.sum(((sizes + largest) / np.maximum(sizes, low)) ** 2)))
 
 
-def _parted(
-    bench: Bench, largest: Mapping[str, float], resolution: float
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _parted(bench: Bench, largest: Mapping[str, float], resolution: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The blocks in two groups: those whose rounding would drown the others are looked at by themselves."""
     noise = {name: _noise(bench, name, most, _low(bench, name, most, DROWNING)) for name, most in largest.items()}
     most = resolution / (bench.both * ROUNDING_SAFETY)
@@ -229,9 +229,7 @@ def _parted(
     return tuple(name for name in noise if name not in loud), loud
 
 
-def _lows(
-    bench: Bench, group: Sequence[str], largest: Mapping[str, float], resolution: float
-) -> dict[str, float]:
+def _lows(bench: Bench, group: Sequence[str], largest: Mapping[str, float], resolution: float) -> dict[str, float]:
     """What entries are divided by at least, as little as keeps the tolerance of a direction sharp."""
     for raised in RAISES:
         lows = {name: _low(bench, name, largest[name], raised) for name in group}
