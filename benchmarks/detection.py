@@ -31,7 +31,7 @@ from planted import FAMILIES, caught, draw, options  # noqa: E402
 
 from bptt_check import Subject, Verdict, check, reference  # noqa: E402
 
-RIGHT = ("right", "right but hard")
+RIGHT = ("right", "right but hard", "right, of other kinds")
 MILLION = 1_000_000
 
 

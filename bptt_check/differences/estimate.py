@@ -88,6 +88,6 @@ def derivative(
 
 def noise_of(values: Array, noise: Array | float | None) -> Array:
     """The absolute noise to reckon with: the one given, but never less than an ulp of the largest value of an entry."""
-    eps, largest = np.finfo(values.dtype).eps, np.abs(values).max(axis=0)
+    eps, largest = np.finfo(values.dtype).eps, np.fmax.reduce(np.abs(values), axis=0)
     ulp = eps * np.where(largest > 0, largest, 1)  # a loss of exactly 0 hides the size of what cancelled in it
     return np.asarray(ulp if noise is None else np.maximum(ulp, noise))

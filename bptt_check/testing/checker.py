@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bptt_check.errors import GradientError, UsageError
 from bptt_check.report.text import clean_lines
-from bptt_check.testing.examples import steer
+from bptt_check.testing.examples import only_on_the_way, steer
 from bptt_check.testing.running import Running
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class GradientCheck:
                 f"gradient_check takes a Subject, not {type(subject).__name__}; make one with Subject.from_functions "
                 "or its like"
             )
-        result = check(subject, **{**self._defaults, **options})
+        brief = {"causes": False} if only_on_the_way() else {}  # a diagnosis takes as long as many examples
+        result = check(subject, **{**self._defaults, **brief, **options})
         self._running.keep(result)
         steer(result)
         insist(result, self._running.how_again())

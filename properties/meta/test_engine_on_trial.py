@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from planted import FAMILIES, caught, draw, options
 from planted.calls import CALLS
 from planted.faults import STRUCTURAL, VALUE_DEPENDENT
-from planted.hard import KINDS, RARELY
+from planted.hard import KINDS, OTHER_KINDS, RARELY, draw_other
 from planted.hard import draw as draw_hard
 from planted.programs_of import edited, unsafe
 
@@ -102,6 +102,14 @@ def test_a_right_gradient_agrees(seed):
 @pytest.mark.parametrize("kind", QUICK_KINDS)
 def test_a_hard_case_of_each_kind_is_not_called_wrong(kind):
     case = draw_hard(np.random.default_rng([1, 0]), 1, kind)
+    result = judged(case)
+    assert result.verdict is not Verdict.DISAGREES, f"\n{case.label}\n{result}"
+
+
+@FEW
+@given(seed=seeds, kind=st.sampled_from(sorted(OTHER_KINDS)))
+def test_a_right_gradient_of_other_code_is_never_called_wrong(kind, seed):
+    case = draw_other(np.random.default_rng([seed, 0]), seed, kind)
     result = judged(case)
     assert result.verdict is not Verdict.DISAGREES, f"\n{case.label}\n{result}"
 

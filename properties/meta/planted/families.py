@@ -138,4 +138,5 @@ FAMILIES: dict[str, Draw] = {
     "not complex-safe, one entry 1e-06": _one_entry("not complex-safe, one entry 1e-06", 1e-6, unsafe_too=True),
     "right": hard.draw_plain,
     "right but hard": hard.draw,
+    "right, of other kinds": hard.draw_other,
 }
