@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from math import hypot
 from typing import Any
 
@@ -22,13 +22,15 @@ from bptt_check.differences.evaluate import along, partials
 from bptt_check.differences.ladder import LADDERS, laddered
 from bptt_check.differences.noise import settled_noise
 from bptt_check.errors import SubjectError, SubjectFailed
+from bptt_check.flat import layouts, shapes_of
+from bptt_check.levels import Levels, levels
 from bptt_check.reference import TAMER, Reference
-from bptt_check.stacks import stacked_gradients
 from bptt_check.subject import Array, Point, Subject
 from bptt_check.sweeping import Sweeping, estimates
 
 NEIGHBOURS = (2.0**4, 2.0**14, 2.0**24)  # ulps apart, where the rounding of a reference is read
 BESIDE, NEARBY = 3, 2.0**-20  # points, and how far away, at which it is held against one in float64
+SMALLEST = 1e-300  # a divisor that is none
 TINY = 8.0  # how many times smaller than the finest step an entry must be to get steps of its own
 KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
 
@@ -93,6 +95,12 @@ class Bench:
     tame: list[float] = field(default_factory=lambda: [0.0])
     sweeping: Sweeping = field(default_factory=Sweeping)
 
+    @classmethod
+    def of(cls, subject: Subject, point: Point, gradient: Mapping[str, Array], found: Levels, **fields: Any) -> Bench:
+        """A bench with the gradient in the highest precision that it was ``found`` in; ``gradient`` as handed out."""
+        own = cls(subject, point, gradient, found.own, **fields)
+        return replace(own, gradient=found.gradient, rounding=found.rounding, plain=own) if found.extended else own
+
     @property
     def eps(self) -> float:
         """Relative precision the subject works in."""
@@ -116,7 +124,11 @@ class Bench:
 
     def scale(self, name: str) -> float:
         """The size of a block's largest entry: the length of a move that matters. 1 for interventions."""
-        return float(np.abs(self.point[name]).max(initial=0)) or 1.0
+        return self._scales[name] or 1.0
+
+    @cached_property
+    def _scales(self) -> dict[str, float]:
+        return rounding.largest_of(self.point)
 
     def blunt(self, name: str, *, here: bool = False) -> float:
         """The most that rounding inside could put on an entry: an ulp of the largest sensitivity to anything.
@@ -312,27 +324,21 @@ class Bench:
         noise = max(self.reference.noise or 0.0, 2 * eps * float(max(abs(value) for value in values)))
         return float(left), float(right), float(8 * noise / step * norm)
 
-    def extended(self) -> Bench:
-        """The same with the gradient evaluated in long double, where reference and gradient carry that.
+    def rounded(self, resolution: float) -> dict[str, float]:
+        """By block, the largest relative error of the gradient as handed out beside the one in a higher precision.
 
-        Then the subject's own rounding is no longer in the way of seeing whether its *equations* are right; what the
-        two evaluations differ by shows how large it is, and so how large it is in long double.
+        Entries below their floor count relative to that, as in :func:`bptt_check.compare.judge`.
         """
-        kind = np.result_type(*self.reference.point.values())
-        if not self.reference.exact or kind != np.longdouble:
-            return self
-        self.bill.gradients += 1
-        try:
-            gradient = self.subject.gradient(self.reference.point)
-        except (SubjectFailed, SubjectError):
-            return self
-        for name in self.gradient:
-            if name not in gradient or gradient[name].dtype != kind or not np.isfinite(gradient[name]).all():
-                return self
-        extended = {name: gradient[name] for name in self.gradient}
-        off = {name: np.abs(extended[name] - own).astype(float) for name, own in self.gradient.items()}
-        ratio = float(np.finfo(kind).eps) / self.eps
-        return replace(self, gradient=extended, rounding=self.rounding.sharper(ratio, off), plain=self)
+        if self.plain is None:
+            return dict.fromkeys(self.gradient, 0.0)
+        largest: dict[str, float] = {}
+        for flat in layouts(shapes_of(self.gradient)):
+            exact, own = flat.join(self.gradient), flat.join(self.plain.gradient)
+            floor = ROUNDING_SAFETY * flat.join(self.plain.rounding.floor) / resolution
+            scale = np.maximum(np.maximum(np.abs(exact), floor), SMALLEST)
+            found = flat.largest((np.abs(own - exact) / scale).astype(float)).tolist()
+            largest |= dict(zip(flat.shapes, found, strict=True))
+        return largest
 
     def mean_gradient(self, name: str, entries: Array, count: int) -> tuple[Array, Array]:
         """Mean and standard deviation of some entries of the gradient over points moved by an ulp at random."""
@@ -366,11 +372,10 @@ class Bench:
         self.bill.gradients += 1
         if not np.isfinite(size) or not all(np.isfinite(a).all() for a in gradient.values()):
             return None
-        together = stacked_gradients(self.subject, point, gradient, eps=self.eps)
-        level = rounding.measure(self.subject.gradient, point, gradient, eps=self.eps, rng=self.rng, together=together)
-        self.bill.gradients += level.gradients
-        smaller = Bench(self.subject, point, gradient, level, self.reference.at(point), size, self.rng, self.bill)
-        return smaller.extended()
+        there = self.reference.at(point)
+        found = levels(self.subject, point, gradient, there, eps=self.eps, rng=self.rng)
+        self.bill.gradients += found.calls
+        return Bench.of(self.subject, point, gradient, found, reference=there, size=size, rng=self.rng, bill=self.bill)
 
 
 def _rms(array: Array) -> float:

@@ -15,6 +15,8 @@ from bptt_check.compare import overall
 from bptt_check.confirm import ReferenceUnsafe
 from bptt_check.diagnose import diagnose, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
+from bptt_check.flat import layouts, put_together, shapes_of
+from bptt_check.levels import levels
 from bptt_check.localise import first_wrong_line
 from bptt_check.looking import Looked, along_directions, at_a_glance, entry_by_entry, later_elsewhere, stale
 from bptt_check.pace import audible
@@ -22,10 +24,9 @@ from bptt_check.points import total_size
 from bptt_check.protocol import Observations, called_once, observe
 from bptt_check.reference import choose
 from bptt_check.results import Block, Cause, Finding, Result, Verdict
-from bptt_check.stacks import stacked_gradients
 from bptt_check.subject import Array, Subject
 from bptt_check.sweeping import Sweeping
-from bptt_check.watch import undisturbed
+from bptt_check.watch import States, undisturbed
 
 RESOLUTION = {"float64": 1e-6, "float32": 1e-2, "float16": 0.3}  # asked for by default, by precision of the subject
 STACKED_ENTRIES = 4096  # all entries are compared up to this many where they can be stacked,
@@ -97,8 +98,8 @@ def check(
     sweeping = Sweeping(memory, audible(progress))
     options = _Options(resolution, optional, entries, method, repeats, causes, protocol, sweeping)
     try:
-        with undisturbed():
-            result = _checked(subject, options, np.random.default_rng(rng))
+        with undisturbed() as before:
+            result = _checked(subject, options, np.random.default_rng(rng), before)
     except SubjectFailed as error:
         cause = error.__cause__ or error
         detail = "".join(traceback.format_exception(cause))
@@ -130,17 +131,19 @@ class _Options:
     sweeping: Sweeping
 
 
-def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> Result:
+def _checked(subject: Subject, options: _Options, rng: np.random.Generator, before: States | None = None) -> Result:
     kind = np.result_type(*subject.point.values())
     eps = max(float(np.finfo(kind).eps), float(np.finfo(np.float64).eps))
     asked = options.resolution or RESOLUTION.get(kind.name, RESOLUTION["float64"])
     seen = (
-        observe(subject, eps=eps, rng=rng, repeats=options.repeats) if options.protocol else called_once(subject, eps)
+        observe(subject, eps=eps, rng=rng, repeats=options.repeats, before=before)
+        if options.protocol
+        else called_once(subject, eps)
     )
     gradient = {name: seen.gradient[name] for name in subject.blocks if name in seen.gradient}
     if seen.random_loss or seen.random_gradient or not gradient:
         return _nothing_compared(subject, seen)
-    finite = {name: _finite(a.astype(float)) for name, a in gradient.items()}
+    finite = _finite(gradient)
     try:
         bench = _bench(subject, seen, finite, eps, rng, options)
         looked = _looked(bench, seen, options, asked)
@@ -195,10 +198,14 @@ def _references_of(
     return references(_bench(subject, seen, finite, eps, rng, options), {})
 
 
-def _finite(array: Array) -> Array:
-    """The array with 0 for what is not finite."""
-    finite = np.isfinite(array)
-    return array if finite.all() else np.where(finite, array, 0.0)
+def _finite(gradient: Mapping[str, Array]) -> Mapping[str, Array]:
+    """The gradient in float64, with 0 for what is not finite."""
+    parts = []
+    for flat in layouts(shapes_of(gradient)):
+        whole = flat.join(gradient).astype(float, copy=False)
+        finite = np.isfinite(whole)
+        parts.append(flat.split(whole if finite.all() else np.where(finite, whole, 0.0)))
+    return put_together(parts)
 
 
 def _with_those_missing(subject: Subject, seen: Observations, found: Mapping[str, Block]) -> dict[str, Block]:
@@ -254,33 +261,23 @@ def _bench(
     reference = choose(subject, gradient, rng=rng, method=options.method)
     if why:
         reference = replace(reference, reason=f"no complex step: {why}; {reference.reason.partition('; ')[2]}")
-    together = stacked_gradients(subject, subject.blocks, gradient, eps=eps)
-    level = rounding.measure(
-        subject.gradient,
-        subject.blocks,
-        gradient,
-        eps=eps,
-        rng=rng,
-        of_the_form=subject.gradient_noise,
-        together=together,
-    )
-    broken = frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all())
-    bench = Bench(
+    found = levels(subject, subject.blocks, gradient, reference, eps=eps, rng=rng)
+    bench = Bench.of(
         subject,
         subject.blocks,
         gradient,
-        level,
-        reference,
-        abs(seen.loss),
-        rng,
-        broken=broken,
+        found,
+        reference=reference,
+        size=abs(seen.loss),
+        rng=rng,
+        broken=frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all()),
         sweeping=options.sweeping,
     )
     if seen.repeats < 2:  # asked to be quick
         bench.bill.limit = 0
     bench.bill.losses += seen.evaluations + reference.evaluations
-    bench.bill.gradients += seen.gradients + level.gradients
-    return bench.extended()
+    bench.bill.gradients += seen.gradients + found.calls
+    return bench
 
 
 def _looked(bench: Bench, seen: Observations, options: _Options, asked: float) -> Looked:

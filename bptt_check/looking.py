@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,13 +12,13 @@ from bptt_check.bench import KINK, Bench, Off
 from bptt_check.compare import Comparison, is_timed, judge
 from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave, relieved
 from bptt_check.errors import SubjectError, SubjectFailed
-from bptt_check.glance import Elsewhere, Glance, glance
+from bptt_check.glance import Elsewhere, Glance, glance, glance_at_each
 from bptt_check.results import Block, Finding, Verdict
 from bptt_check.settle import GRAVE, settled
 from bptt_check.structure import findings_of, structure
 from bptt_check.subject import Array, Point
 
-DIRECTIONS = 3  # over all blocks at once; each block has one more of its own
+DIRECTIONS = 3  # over all blocks at once; each block has one more of its own where those leave a doubt
 MANY = 12  # blocks, beyond which one direction over all of them is saved: each has one of its own
 MOST_DIRECTIONS = 6  # of a block's own, drawn while they agree and what they see is too blunt
 ENTRIES = 256  # a block of up to this many that its directions do not settle is compared entry by entry,
@@ -59,24 +59,26 @@ def entry_by_entry(bench: Bench, resolution: float) -> Looked:
 
 
 def along_directions(bench: Bench, resolution: float, elsewhere: Elsewhere | None = None) -> Looked:
-    """All blocks along a few directions at once, each along one of its own, then the entries where one is off.
+    """All blocks along a few directions at once; where one is off or too blunt, each along its own, then entries.
 
     ``elsewhere``: a second point and the gradient there, looked at in passing where that costs nothing.
     """
-    rounds = DIRECTIONS - (len(bench.gradient) > MANY)
-    seen = glance(bench, rounds, elsewhere) or _one_by_one(bench, rounds if bench.reference.exact else 0)
+    seen = glance(bench, DIRECTIONS, elsewhere)
+    if seen and _settles(bench, seen, resolution):
+        return _agreed(bench, seen, resolution)
+    seen = glance_at_each(bench, seen) if seen else _one_by_one(bench)
     looks = _looks(bench, seen, resolution)
     borne_out = settled(bench, {name: look.worst_along() for name, look in looks.items() if look.is_grave()})
     for name in borne_out:
         looks[name].borne_out = True
     blocks = {name: look.block() for name, look in looks.items()}
-    if any(off.ratio > 1 for off in seen.together) and all(b.verdict is Verdict.AGREES for b in blocks.values()):
+    if not seen.agrees and all(b.verdict is Verdict.AGREES for b in blocks.values()):
         for look in looks.values():
             look.look(draws=DIRECTIONS)
         blocks = {name: look.block() for name, look in looks.items()}
     blocks = {name: look.sampled(blocks[name]) for name, look in looks.items()}
     confirmed = {name: look.confirmed for name, look in looks.items() if look.confirmed}
-    missed = _missed(looks.values(), resolution)
+    missed = _missed([look.tolerances for look in looks.values()], resolution)
     comparisons = {name: c.comparison for name, c in confirmed.items()}
     return Looked(blocks, _findings(bench, confirmed), missed, seen.elsewhere, comparisons)
 
@@ -87,27 +89,60 @@ def at_a_glance(bench: Bench, resolution: float, elsewhere: Elsewhere) -> Looked
     Where all is right this says as much as one entry after the other, at a tenth of the cost.
     """
     seen = None if bench.broken else glance(bench, DIRECTIONS, elsewhere)
-    if seen is None or max(seen.seen.values()) > resolution:
+    if seen is None or not seen.agrees:
         return None
-    if any(off.ratio > 1 for off in (*seen.together, *seen.own.values())):
+    if _settles(bench, seen, resolution):
+        return _agreed(bench, seen, resolution)
+    seen = glance_at_each(bench, seen)
+    if not seen.agrees or max(seen.seen.values()) > resolution:
         return None
     looks = _looks(bench, seen, resolution)
-    blocks = {name: look.block() for name, look in looks.items()}
-    return Looked(blocks, (), _missed(looks.values(), resolution), seen.elsewhere)
+    missed = _missed([look.tolerances for look in looks.values()], resolution)
+    return Looked({name: look.block() for name, look in looks.items()}, (), missed, seen.elsewhere)
 
 
-def _one_by_one(bench: Bench, rounds: int) -> Glance:
+def _settles(bench: Bench, seen: Glance, resolution: float) -> bool:
+    return not bench.broken and seen.calm and seen.agrees and max(seen.seen.values()) <= resolution
+
+
+def _agreed(bench: Bench, seen: Glance, resolution: float) -> Looked:
+    """All blocks agree along all directions that ran through them; shown is what the subject's own rounding adds.
+
+    Its gradient in a higher precision is the right one, as finely as directions see; so each entry of the gradient as
+    handed out can be held against that.
+    """
+    rounded, equations = bench.rounded(resolution), bench.subject.equations
+    worst = {name: off for names, offs in seen.shared for off in [max(offs, key=lambda o: o.ratio)] for name in names}
+    blocks = {
+        name: Block(
+            name=name,
+            verdict=Verdict.AGREES,
+            shape=a.shape,
+            equation=equations.get(name),
+            compared=a.size,
+            max_relative_error=max(abs(worst[name].discrepancy), rounded[name]),
+            tolerance_ratio=worst[name].ratio,
+            resolution=seen.seen[name],
+        )
+        for name, a in bench.gradient.items()
+    }
+    missed = _missed([[off.tolerance for off in offs] for _, offs in seen.shared], resolution)
+    return Looked(blocks, (), missed, seen.elsewhere)
+
+
+def _one_by_one(bench: Bench) -> Glance:
     """Directions over all blocks, one at a time; those of single blocks are left for later."""
+    rounds = DIRECTIONS - (len(bench.gradient) > MANY) if bench.reference.exact else 0
     divisor = directions.divisors(bench.gradient, bench.levels(), bench.rounding.sensitivity)
     together = tuple(bench.along(_drawn(bench, divisor, tuple(bench.gradient))) for _ in range(rounds))
-    return Glance(together, {}, {}, divisor, {}, None)
+    return Glance([(list(bench.gradient), together)], {}, {}, divisor, {}, None)
 
 
 def _looks(bench: Bench, seen: Glance, resolution: float) -> dict[str, _Block]:
     """Each block with what was seen of it so far, its own direction drawn where none was yet."""
-    shared = tuple(off.tolerance for off in seen.together)
-    looks = {}
+    looks, covered = {}, {name: offs for names, offs in seen.shared for name in names}
     for name in bench.gradient:
+        shared = tuple(off.tolerance for off in covered[name])
         look = looks[name] = _Block(bench, name, seen.divisors[name], resolution, shared)
         if name in seen.own:
             look.saw(seen.own[name], seen.directions[name], seen.seen[name])
@@ -115,9 +150,8 @@ def _looks(bench: Bench, seen: Glance, resolution: float) -> dict[str, _Block]:
     return looks
 
 
-def _missed(looks: Iterable[_Block], resolution: float) -> float:
-    """The chance that an error went unseen, in the block where it is largest."""
-    covered = [look.tolerances for look in looks]
+def _missed(covered: Sequence[Sequence[float]], resolution: float) -> float:
+    """The chance that an error went unseen, in the block where it is largest; ``covered``: by block, the tolerances."""
     alike = len({len(tolerances) for tolerances in covered}) == 1
     groups = [np.array(covered)] if alike else covered
     return max(float(np.max(directions.miss_probability(group, resolution))) for group in groups)

@@ -13,10 +13,10 @@ import numpy as np
 
 from bptt_check.errors import SubjectError, SubjectFailed, SubjectWarning
 from bptt_check.manners import look_at_gradient, look_at_loss, note
-from bptt_check.points import Array, Point, copied, pair_of, scalar
+from bptt_check.points import Array, Point, copied, identical, pair_of, scalar
 from bptt_check.results import Finding
 from bptt_check.subject import Subject
-from bptt_check.watch import random_states, unprinted
+from bptt_check.watch import States, random_states, unprinted
 
 REPEAT = 1e3  # in ulps: two runs at one point that differ by more are not the same function
 NOT_WATCHED = "protocol=False: a second call, one elsewhere, and a cache's second use were not looked at"
@@ -51,8 +51,12 @@ class Observations:
         return any(finding.kind in ("random-gradient", "accumulates") for finding in self.findings)
 
 
-def observe(subject: Subject, *, eps: float, rng: np.random.Generator, repeats: int = 2) -> Observations:
+def observe(
+    subject: Subject, *, eps: float, rng: np.random.Generator, repeats: int = 2, before: States | None = None
+) -> Observations:
     """Call the subject here, here again, and at a point nearby, watching inputs, results, caches and global state.
+
+    ``before``: how the global generators stood before any of its code ran, where that is known.
 
     Raises
     ------
@@ -61,13 +65,12 @@ def observe(subject: Subject, *, eps: float, rng: np.random.Generator, repeats: 
     SubjectFailed
         Where the subject's code raises.
     """
+    before = before or random_states()
     with unprinted() as printed:
-        states = random_states()
         watch = _Watch(subject, eps)
         calls = watch.with_cache if subject.pair else watch.without_cache
         seen = _nearer(watch, calls, rng, max(2, repeats))
-        draws = random_states() != states
-    if draws:
+    if random_states() != before:
         message = "the global random generator is used; give the code a generator of its own"
         note(watch.findings, "global-random", message, fault=False)
     if printed.count:
@@ -211,14 +214,13 @@ class _Watch:
         """Inputs are as they were handed over."""
         for name, array in before.items():
             now = after.get(name)
-            if now is None or now.shape != array.shape or not (now == array).all():
+            if now is None or not identical(now, array):
                 note(self.findings, "changed-inputs", f"{what} changes its input {name}; work on a copy")
 
     def still(self, raw: Mapping[str, Any], gradient: Mapping[str, Array]) -> None:
         """What was handed out first is still what it was."""
         for name, array in gradient.items():
-            now = np.asarray(raw[name])
-            if now.shape != array.shape or not ((now == array).all() or np.array_equal(now, array, equal_nan=True)):
+            if not identical(np.asarray(raw[name]), array):
                 message = f"the gradient of {name} that was handed out changes with a later call; hand out a copy"
                 note(self.findings, "result-overwritten", message)
 
@@ -250,7 +252,7 @@ class _Watch:
         for name in {**one, **other}:
             if name not in one or name not in other:
                 return name
-            if (one[name] == other[name]).all():
+            if identical(one[name], other[name]):
                 continue
             a, b = one[name].astype(float), other[name].astype(float)
             finite = np.isfinite(a)
