@@ -15,7 +15,7 @@ import numpy as np
 
 from bptt_check.differences import Central, ComplexStep, Method, Richardson
 from bptt_check.differences.estimate import Estimate
-from bptt_check.differences.evaluate import along, values_along
+from bptt_check.differences.evaluate import along, moved, values_along
 from bptt_check.differences.ladder import laddered
 from bptt_check.differences.noise import noise_at
 from bptt_check.errors import SubjectError, SubjectFailed
@@ -32,6 +32,7 @@ COARSE = 1e-6  # share of the loss beyond which its noise is asked for once more
 STEEP = 1e-3  # how much shorter a direction's move of some entry must be for that to make a difference
 SIGNS = np.array([-1.0, 1.0])
 PLAIN = 2.0**-17  # step of the quotient that is tried first, where both noise and truncation are usually nothing
+NEAREST = 2.0**-23  # step of a one-sided quotient, half the digits of a loss that the complex step has brought along
 SHORTER = 2.0**-8  # widest step of a second quotient, as a share of the direction
 DIGITS = 0.1  # relative error below which a difference quotient has a digit to speak with
 TAMER = (0.25, 0.05)  # factors on the point at which a complex step is tried where no quotient speaks at the point
@@ -99,6 +100,42 @@ def choose(
         if method == "complex":
             raise SubjectError(f"the forward pass of {subject.name} does not carry a complex step: {why_not}")
     return _differences(subject, counter, direction, why_not or "differences were asked for", long_double)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A complex step tried at a second point: the reference at the subject's own point, if it was borne out there.
+
+    ``slope`` is the derivative along ``direction`` at the second point.
+    """
+
+    reference: Reference | None
+    direction: Point
+    slope: float
+    evaluations: int
+
+
+def proved_elsewhere(
+    subject: Subject, there: Point, gradient: Mapping[str, Array], *, rng: np.random.Generator
+) -> Proof:
+    """Whether a complex step is safe, asked by the plainest quotient at the point ``there``, with its ``gradient``.
+
+    That does not depend on the point; and the derivative found on the way can be held against the gradient there.
+    """
+    counter = _Counted(subject)
+    direction, point = _probe_direction(there, gradient, rng), _as_type(there, np.float64)
+    slope, proved = np.nan, False
+    try:
+        value = counter.complex_value(point, direction)
+        slope = float(value.imag) / ComplexStep().step
+        beside = counter.loss(moved(point, direction, NEAREST), handed_over=True)
+        proved = _near((beside - value.real) / NEAREST, slope) or counter.borne_out(point, direction, slope)
+    except (SubjectFailed, SubjectError, TypeError, ValueError, FloatingPointError):
+        pass  # why it is none is said where the choice is made
+    reason = "the forward pass carries it: at a point nearby it agrees with a difference quotient"
+    here, eps = _as_type(subject.blocks, np.float64), float(np.finfo(np.float64).eps)
+    reference = Reference(ComplexStep(), here, reason, True, eps, None, counter.evaluations) if proved else None
+    return Proof(reference, direction, slope, counter.evaluations)
 
 
 def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
@@ -175,9 +212,9 @@ class _Counted:
         self.subject = subject
         self.evaluations = 0
 
-    def loss(self, point: Point) -> Any:
+    def loss(self, point: Point, *, handed_over: bool = False) -> Any:
         self.evaluations += 1
-        value = self.subject.loss(point)
+        value = self.subject.loss(point, handed_over=handed_over)
         value = value if self.subject.stacked and np.ndim(value) else scalar(value)
         if not np.isfinite(value).all():
             raise SubjectError(f"the loss of {self.subject.name} is {value} beside the point")
@@ -196,7 +233,7 @@ class _Counted:
             values = self.loss_if_any(each) if each else [self.loss_if_any(flat.split(row)) for row in rows]
         before, after = np.broadcast_to(values, 2)
         quotient = float((after - before) / (2 * step))
-        return bool(quotient) and abs(float(value) - quotient) <= AGREEMENT * abs(quotient)
+        return _near(quotient, float(value))
 
     def loss_if_any(self, point: Point) -> Any:
         """The loss, not a number where it has none: a step beside the point may leave its domain."""
@@ -228,15 +265,24 @@ class _Counted:
         return found if found is None else off(by(Richardson(levels=3, widest=SHORTER)))
 
     def complex_along(self, point: Point, direction: Point) -> Any:
+        return self.complex_value(point, direction).imag / ComplexStep().step
+
+    def complex_value(self, point: Point, direction: Point) -> Any:
+        """The loss of the point moved by i times a tiny step along the direction."""
         step = ComplexStep().step
         if (whole := _whole(point, direction)) is None:
-            value = self.loss({name: array + 1j * step * direction.get(name, 0) for name, array in point.items()})
+            value = self.loss(moved(point, direction, 1j * step), handed_over=True)
         else:
             flat, here, move = whole
             value = self.loss(flat.split(here + 1j * (step * move)))
         if not isinstance(value, np.complexfloating):
             raise SubjectError("the loss of a complex point is real: the imaginary part is dropped on the way")
-        return value.imag / step
+        return value
+
+
+def _near(quotient: float, value: float) -> bool:
+    """Whether a quotient is so near a complex derivative that its error need not be asked for."""
+    return bool(quotient) and abs(value - quotient) <= AGREEMENT * abs(quotient)
 
 
 def _whole(point: Point, direction: Point) -> tuple[Flat, Array, Array] | None:
@@ -248,6 +294,8 @@ def _whole(point: Point, direction: Point) -> tuple[Flat, Array, Array] | None:
 
 
 def _as_type(blocks: Point, kind: Any) -> Point:
+    if total_size(blocks.values()) > LONG_DOUBLE_SIZE and all(array.dtype == kind for array in blocks.values()):
+        return blocks
     return put_together([flat.split(flat.join(blocks).astype(kind)) for flat in layouts(shapes_of(blocks))])
 
 
