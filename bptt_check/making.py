@@ -300,6 +300,7 @@ class Makers:
         rng: int | np.random.Generator = 0,
         point: Point | None = None,
         targets: Array | None = None,
+        intermediates: bool | None = None,
     ) -> Subject:
         """A built-in cell of the family with its own hand-derived backward pass, every intermediate included.
 
@@ -307,8 +308,23 @@ class Makers:
         ----------
         variant: a name such as ``"post"`` or ``"NP"`` (the common LSTM), or one of :mod:`bptt_check.lstm.variants`.
         T, B, D, H, loss, rng: as for :meth:`from_cell`.
+            Weights are drawn between ½ and 1, smaller by √((D + H)/16) beyond D + H = 16, lest all gates saturate.
         point: arrays that replace those drawn, by name. targets: y, (T, B, H), in place of drawn ones.
+        intermediates: whether d□(t) of every intermediate is compared too, from the readable backward pass. Where it is
+            not, the gradient is that of the fused pass (:class:`bptt_check.LSTM`; FGR, which that does not know, keeps
+            the readable one), and a finding says so. Unless given, they are, up to 2²⁰ entries of all of them.
         """
         from bptt_check.forms.builtin import subject_of_variant
 
-        return subject_of_variant(variant, T=T, B=B, D=D, H=H, loss=loss, rng=rng, replaced=point, targets=targets)
+        return subject_of_variant(
+            variant,
+            T=T,
+            B=B,
+            D=D,
+            H=H,
+            loss=loss,
+            rng=rng,
+            replaced=point,
+            targets=targets,
+            intermediates=intermediates,
+        )

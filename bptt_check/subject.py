@@ -11,7 +11,7 @@ User code is only ever called through :meth:`Subject.loss` and :meth:`Subject.gr
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,9 @@ class Subject(Makers):
     by_step: by_step(point) -> what each step adds to the gradient of each weight, as the backward pass has it, T in
         front of the weight's shape; where the form sums over the steps.
     copies: a fast evaluator of the same loss for perturbed copies, where the form has one.
+    rays: rays(point, directions, offset) -> the losses at ``point`` + ``offset`` × each direction, ``offset`` imaginary
+        and tiny, where the form shares work between them.
+    remarks: what the form has to say about what is compared; each becomes a finding.
     """
 
     name: str
@@ -82,6 +85,8 @@ class Subject(Makers):
     again: Callable[..., Subject] | None = None
     by_step: Callable[[Point], Mapping[str, Array]] | None = None
     copies: Copies | None = None
+    rays: Callable[[Point, Sequence[Point], complex], Array] | None = None
+    remarks: tuple[SubjectWarning, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "point", checked_point(self.point))
@@ -91,8 +96,10 @@ class Subject(Makers):
         """Everything that has a gradient to compare: the point's arrays, then the interventions."""
         return {**self.point, **self.interventions}
 
-    def loss(self, point: Point) -> Any:
+    def loss(self, point: Point, *, handed_over: bool = False) -> Any:
         """The loss at ``point``: a NumPy scalar, or an array with the point's leading axes if the subject is stacked.
+
+        ``handed_over``: the arrays were made for this call alone, and need not be copied before the subject gets them.
 
         Raises
         ------
@@ -101,7 +108,7 @@ class Subject(Makers):
         SubjectError
             Where it returns something that is not one number.
         """
-        value = self.call(self.loss_at, copied(point), "the loss")
+        value = self.call(self.loss_at, dict(point) if handed_over else copied(point), "the loss")
         return value if self.stacked else scalar(value)
 
     def gradient(self, point: Point) -> dict[str, Array]:

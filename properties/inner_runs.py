@@ -121,7 +121,8 @@ class Runs:
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Runs:
     """Runs pytest with the plugin; nothing of the run around it is passed on."""
     for name in [*os.environ]:
-        if name.startswith(("PYTEST_XDIST", "PYTEST_CURRENT", "GITHUB_", "COV_", "HYPOTHESIS")) or name == "CI":
+        around = ("PYTEST_XDIST", "PYTEST_CURRENT", "GITHUB_", "COV_", "COVERAGE_FILE", "HYPOTHESIS")
+        if name.startswith(around) or name == "CI":
             monkeypatch.delenv(name)
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
