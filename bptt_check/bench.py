@@ -125,11 +125,11 @@ class Bench:
         """2 where the reference rounds as coarsely as the subject does, else 1."""
         return 2.0 if self.reference.exact and self.reference.eps >= self.eps else 1.0
 
-    def loss(self, point: Point) -> Any:
+    def loss(self, point: Point, *, handed_over: bool = False) -> Any:
         """The subject's loss, counted; not a number at a real point outside its domain, which steps may leave."""
         self.bill.losses += 1
         try:
-            return self.subject.loss(point)
+            return self.subject.loss(point, handed_over=handed_over)
         except (SubjectFailed, SubjectError):
             kind = np.result_type(*point.values())
             if kind.kind == "c":

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bptt_check import directions, search
+from bptt_check import directions, joint, search
 from bptt_check.bench import KINK, Bench, Off
 from bptt_check.compare import Comparison, is_timed, judge
 from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave, relieved
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.glance import Elsewhere, Glance, glance, glance_at_each
+from bptt_check.pace import Pace
 from bptt_check.results import Block, Finding, Verdict
 from bptt_check.settle import GRAVE, settled
 from bptt_check.structure import findings_of, structure
@@ -25,6 +26,7 @@ ENTRIES = 256  # a block of up to this many that its directions do not settle is
 DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of real differences
 DEAR = 300  # evaluations after which a block that is off is sampled, unless it is as small as SMALL: others wait
 SMALL = 32
+FEW = 3  # entries that show a wrong block, and its largest, where no more is asked for
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
 ESCALATION = 2000  # loss evaluations after which no more directions are drawn where each costs a ladder
 STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
@@ -58,10 +60,13 @@ def entry_by_entry(bench: Bench, resolution: float) -> Looked:
     return Looked(blocks, _findings(bench, confirmed), 0.0, comparisons=comparisons)
 
 
-def along_directions(bench: Bench, resolution: float, elsewhere: Elsewhere | None = None) -> Looked:
+def along_directions(
+    bench: Bench, resolution: float, elsewhere: Elsewhere | None = None, *, whole: bool = True
+) -> Looked:
     """All blocks along a few directions at once; where one is off or too blunt, each along its own, then entries.
 
     ``elsewhere``: a second point and the gradient there, looked at in passing where that costs nothing.
+    ``whole=False``: a block that is gravely wrong beyond doubt is shown by a few entries, not by all.
     """
     seen = glance(bench, DIRECTIONS, elsewhere)
     if seen and _settles(bench, seen, resolution):
@@ -70,7 +75,7 @@ def along_directions(bench: Bench, resolution: float, elsewhere: Elsewhere | Non
     looks = _looks(bench, seen, resolution)
     borne_out = settled(bench, {name: look.worst_along() for name, look in looks.items() if look.is_grave()})
     for name in borne_out:
-        looks[name].borne_out = True
+        looks[name].borne_out, looks[name].whole = True, whole
     blocks = {name: look.block() for name, look in looks.items()}
     if not seen.agrees and all(b.verdict is Verdict.AGREES for b in blocks.values()):
         for look in looks.values():
@@ -99,6 +104,14 @@ def at_a_glance(bench: Bench, resolution: float, elsewhere: Elsewhere) -> Looked
     looks = _looks(bench, seen, resolution)
     missed = _missed([look.tolerances for look in looks.values()], resolution)
     return Looked({name: look.block() for name, look in looks.items()}, (), missed, seen.elsewhere)
+
+
+def from_afar(bench: Bench, resolution: float) -> Looked | None:
+    """All blocks of a large subject along a few directions at once; ``None`` where that does not settle everything."""
+    pace = Pace(bench.sweeping.progress)
+    seen = joint.together(bench, resolution, pace.at)
+    pace.at(1.0)
+    return None if seen is None else Looked(seen.blocks, (), seen.miss_probability)
 
 
 def _settles(bench: Bench, seen: Glance, resolution: float) -> bool:
@@ -167,6 +180,8 @@ def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -
         return ()
     there = replace(bench, point={**bench.point, **point}, gradient=finite)
     there = replace(there, reference=bench.reference.at(there.point))
+    if joint.applies(there):
+        return stale(joint.elsewhere(there))
     divisor = directions.divisors(finite, bench.levels(), bench.rounding.sensitivity)
     try:
         return stale(there.along(_drawn(there, divisor, tuple(finite))))
@@ -197,6 +212,7 @@ class _Block:
     worst: Off | None = None
     along_worst: Array | None = None
     borne_out: bool = False
+    whole: bool = True
 
     seen: float = np.inf
     drawn: int = 0
@@ -244,6 +260,9 @@ class _Block:
         along = self._along(worst)
         if along.verdict is Verdict.AGREES and worst.ratio <= 1:
             return along
+        few = None if self.whole else self._few()
+        if few is not None:
+            return few
         dear = worst.ratio > 1 and not self.bench.subject.stacked and self.bench.bill.total > DEAR
         dear = dear and self.divisor.size > SMALL
         if self._is_small() and not dear:
@@ -265,6 +284,17 @@ class _Block:
             tolerance_ratio=off.ratio,
             resolution=self.seen,
         )
+
+    def _few(self) -> Block | None:
+        """A few entries of a block that is known to be wrong, its largest among them; ``None`` where none is wrong."""
+        a = self.bench.gradient[self.name]
+        few = np.unique([int(np.abs(a).argmax()), *self.bench.rng.permutation(a.size)[:FEW]])
+        sample = self._judged(few)
+        if sample.verdict is not Verdict.DISAGREES:
+            return None
+        wrong = int(self.confirmed.comparison.wrong.sum()) if self.confirmed else 0
+        note = f"{wrong} of the {len(few)} entries looked at disagree" if len(few) < a.size else sample.note
+        return replace(sample, compared=a.size, note=note)
 
     def _looked_up(self, along: Block) -> Block:
         """Directions see too bluntly here: a few entries at least, for what is grossly wrong shows in any of them."""
