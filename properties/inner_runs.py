@@ -39,7 +39,7 @@ def subject(name="square", factor=2.0):
     point = {"w": np.array([1.0, 2.0])}
     return Subject.from_functions(lambda p: (p["w"] ** 2).sum(), lambda p: {"w": factor * p["w"]}, point, name=name)
 """
-in_order = ("-p", "no:randomly")  # where one test looks at what others have done
+in_order = ("-p", "no:randomly")  # unless a test asks for it: some look at what the one before has done
 DEPENDS_ON_TIME = re.compile(r' (time|timestamp)="[^"]*"')
 
 
@@ -82,7 +82,8 @@ class Runs:
 
     def begin(self, *options: str, cwd: Path | None = None) -> subprocess.Popen[str]:
         """Start pytest in a process group of its own."""
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *self.plugin, *options]
+        order = () if "randomly" in options else in_order
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *order, *self.plugin, *options]
         return subprocess.Popen(
             command,
             cwd=cwd or self.folder,

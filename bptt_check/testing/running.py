@@ -12,6 +12,7 @@ import pytest
 
 from bptt_check.errors import ReportError
 from bptt_check.report.journal import Journal, environment
+from bptt_check.report.places import RUN
 from bptt_check.report.reading import number, verdict_of
 from bptt_check.report.record import Record, record_of
 from bptt_check.report.tests import ending_of, id_of, plan_of
@@ -21,7 +22,6 @@ from bptt_check.testing.examples import failing_arguments, inside_given
 from bptt_check.testing.lines import again
 from bptt_check.testing.options import (
     FOLDER,
-    RUN,
     TROUBLE,
     UNWRITABLE,
     asked,
