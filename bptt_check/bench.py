@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import hypot
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from bptt_check import directions, rounding
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Method, Richardson
+from bptt_check.differences.averaging import AROUND, GOLDEN, averaged, finest
 from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along, partials
 from bptt_check.differences.ladder import LADDERS, laddered
@@ -28,6 +29,7 @@ from bptt_check.subject import Array, Point, Subject
 from bptt_check.sweeping import Sweeping, estimates
 
 NEIGHBOURS = (2.0**4, 2.0**14, 2.0**24)  # ulps apart, where the rounding of a reference is read
+BESIDE, NEARBY = 3, 2.0**-20  # points, and how far away, at which it is held against one in float64
 SMALLEST = 1e-300  # a divisor that is none
 TINY = 8.0  # how many times smaller than the finest step an entry must be to get steps of its own
 KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
@@ -111,11 +113,11 @@ class Bench:
         """2 where the reference rounds as coarsely as the subject does, else 1."""
         return 2.0 if self.reference.exact and self.reference.eps >= self.eps else 1.0
 
-    def loss(self, point: Point) -> Any:
+    def loss(self, point: Point, *, handed_over: bool = False) -> Any:
         """The subject's loss, counted; not a number at a real point outside its domain, which steps may leave."""
         self.bill.losses += 1
         try:
-            return self.subject.loss(point)
+            return self.subject.loss(point, handed_over=handed_over)
         except (SubjectFailed, SubjectError):
             kind = np.result_type(*point.values())
             if kind.kind == "c":
@@ -218,7 +220,9 @@ class Bench:
     def reference_noise(self, name: str, entries: Array) -> Array:
         """The rounding of the reference itself, for some entries: the noise of its values along a line near the point.
 
-        Moves by an ulp would not show it, where a small entry of the point is added to a large constant.
+        Moves by an ulp would not show it, where a small entry of the point is added to a large constant. And where it
+        stands still over any line, as that of 1 − p does for p near 1, the same in float64 is off by as much more as
+        that is coarser.
         """
         point = self.reference.point
         signs = {key: self.rng.choice([-1.0, 1.0], array.shape) for key, array in point.items()}
@@ -232,7 +236,25 @@ class Bench:
             for place, column in enumerate(np.array(values).T):
                 level, settled = settled_noise(column)
                 noise[place] = max(noise[place], level) if settled else noise[place]
+        return np.maximum(noise, self._noise_by_float64(name, entries))
+
+    def _noise_by_float64(self, name: str, entries: Array) -> Array:
+        """What the reference in float64 is off by at some points nearby, by the ratio of the two precisions."""
+        noise = np.zeros(len(entries))
+        eps = float(np.finfo(float).eps)
+        if self.reference.eps >= eps:
+            return noise
+        for _ in range(BESIDE):
+            by = {key: np.asarray(self.rng.uniform(-1, 1, a.shape)) for key, a in self.reference.point.items()}
+            moved = rounding.jiggled(self.reference.point, NEARBY, by)
+            at = [self._with_reference_at(moved, kind).estimate(name, entries).value for kind in (np.longdouble, float)]
+            off = np.abs(at[0] - at[1]).astype(float) * (rounding.GENUINE * self.reference.eps / eps)
+            noise = np.fmax(noise, off)
         return noise
+
+    def _with_reference_at(self, point: Point, kind: Any) -> Bench:
+        there = {key: array.astype(kind) for key, array in point.items()}
+        return replace(self, reference=replace(self.reference, point=there))
 
     def refined(self, name: str, entries: Array) -> Estimate:
         """Real differences on ladders of steps, tiny to wide; a wider one counts only where it confirms the finer.
@@ -246,6 +268,22 @@ class Bench:
             own = np.where(tiny, size, 2.0 ** LADDERS[0] * self.scale(name) / Richardson().widest)
             first = self.estimate(name, entries, Richardson(), scale=own)
         return laddered(lambda method: self.estimate(name, entries, method), first=first)
+
+    def averaged(self, name: str, entries: Array, single: Estimate, count: int) -> Estimate:
+        """The mean over many tableaux of steps about as long as those of ``single``, where that is sharper."""
+        scale = single.step * (AROUND / Richardson().widest)
+        return finest(single, averaged(partial(self._on_scale, name, entries, scale), count))
+
+    def scatter(self, name: str, entries: Array, count: int = 4) -> Array:
+        """What real differences on ladders of steps differ by when all steps are stretched, for some entries."""
+        values = []
+        for stretch in 2.0 ** -(np.arange(1, count + 1) * GOLDEN % 1.0):
+            scale = np.full(len(entries), self.scale(name) * stretch)
+            values.append(laddered(partial(self._on_scale, name, entries, scale)).value)
+        return np.asarray(np.ptp(np.stack(values), axis=0), float)
+
+    def _on_scale(self, name: str, entries: Array, scale: Array, method: Method) -> Estimate:
+        return self.estimate(name, entries, method, scale=scale)
 
     def along(self, v: Point, *, refine: bool = False) -> Off:
         """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small."""

@@ -9,20 +9,28 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bptt_check import rounding
+from bptt_check import joint, rounding
 from bptt_check.bench import Bench
 from bptt_check.compare import overall
 from bptt_check.confirm import ReferenceUnsafe
 from bptt_check.diagnose import diagnose, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.flat import layouts, put_together, shapes_of
-from bptt_check.levels import levels
+from bptt_check.levels import Levels, levels
 from bptt_check.localise import first_wrong_line
-from bptt_check.looking import Looked, along_directions, at_a_glance, entry_by_entry, later_elsewhere, stale
+from bptt_check.looking import (
+    Looked,
+    along_directions,
+    at_a_glance,
+    entry_by_entry,
+    from_afar,
+    later_elsewhere,
+    stale,
+)
 from bptt_check.pace import audible
 from bptt_check.points import total_size
 from bptt_check.protocol import Observations, called_once, observe
-from bptt_check.reference import choose
+from bptt_check.reference import Reference, choose
 from bptt_check.results import Block, Cause, Finding, Result, Verdict
 from bptt_check.subject import Array, Subject
 from bptt_check.sweeping import Sweeping
@@ -145,13 +153,13 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
         return _nothing_compared(subject, seen)
     finite = _finite(gradient)
     try:
-        bench = _bench(subject, seen, finite, eps, rng, options)
-        looked = _looked(bench, seen, options, asked)
+        bench, looked = _benched_and_looked(subject, seen, finite, eps, rng, options, asked)
     except ReferenceUnsafe as unsafe:
         bench = _bench(subject, seen, finite, eps, rng, replace(options, method="differences"), why=str(unsafe))
         looked = _looked(bench, seen, options, asked)
     blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
-    findings = [*seen.findings, *looked.findings]
+    remarks = (Finding(remark.kind, remark.message) for remark in subject.remarks)
+    findings = [*seen.findings, *looked.findings, *remarks]
     causes: tuple[Cause, ...] = ()
     if any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
         line = first_wrong_line(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
@@ -248,6 +256,29 @@ def _in_double(
     return decided
 
 
+def _benched_and_looked(
+    subject: Subject,
+    seen: Observations,
+    gradient: Mapping[str, Array],
+    eps: float,
+    rng: np.random.Generator,
+    options: _Options,
+    asked: float,
+) -> tuple[Bench, Looked]:
+    """A large subject is looked at from afar first; where that does not settle it, and else, as all are."""
+    chosen = None
+    if options.entries != "all" and total_size(gradient.values()) > joint.LEAST:
+        chosen = choose(subject, gradient, rng=rng, method=options.method)
+        level = joint.presumed(subject.blocks, gradient, eps=eps)
+        bench = _on_the_bench(subject, seen, gradient, Levels(gradient, level, level, 0), chosen, rng, options)
+        looked = from_afar(bench, asked) if joint.applies(bench) else None
+        if looked is not None:
+            return bench, looked
+        chosen = replace(chosen, evaluations=bench.bill.losses - seen.evaluations)
+    bench = _bench(subject, seen, gradient, eps, rng, options, chosen=chosen)
+    return bench, _looked(bench, seen, options, asked)
+
+
 def _bench(
     subject: Subject,
     seen: Observations,
@@ -257,11 +288,24 @@ def _bench(
     options: _Options,
     *,
     why: str = "",
+    chosen: Reference | None = None,
 ) -> Bench:
-    reference = choose(subject, gradient, rng=rng, method=options.method)
+    reference = chosen or choose(subject, gradient, rng=rng, method=options.method)
     if why:
         reference = replace(reference, reason=f"no complex step: {why}; {reference.reason.partition('; ')[2]}")
     found = levels(subject, subject.blocks, gradient, reference, eps=eps, rng=rng)
+    return _on_the_bench(subject, seen, gradient, found, reference, rng, options)
+
+
+def _on_the_bench(
+    subject: Subject,
+    seen: Observations,
+    gradient: Mapping[str, Array],
+    found: Levels,
+    reference: Reference,
+    rng: np.random.Generator,
+    options: _Options,
+) -> Bench:
     bench = Bench.of(
         subject,
         subject.blocks,

@@ -76,7 +76,10 @@ class Comparison:
 
     def floor(self, resolution: float) -> Array:
         """Size below which no method could show a relative error of ``resolution`` in an entry."""
-        return np.asarray((ROUNDING_SAFETY * self.rounding_floor + FLOOR_SAFETY * self.noise) / resolution)
+        below = (ROUNDING_SAFETY * self.rounding_floor + FLOOR_SAFETY * self.noise) / resolution
+        if self.analytic.any():
+            return np.asarray(below)
+        return np.maximum(below, ZERO * self.eps * self.sensitivity)  # a block of zeros: rounding of the reference
 
     def seen(self, resolution: float) -> Array:
         """The smallest relative error that would have been seen in each entry; 0 for entries below their floor."""

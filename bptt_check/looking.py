@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bptt_check import directions, search
+from bptt_check import directions, joint, search
 from bptt_check.bench import KINK, Bench, Off
 from bptt_check.compare import Comparison, is_timed, judge
 from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave, relieved
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.glance import Elsewhere, Glance, glance, glance_at_each
+from bptt_check.pace import Pace
 from bptt_check.results import Block, Finding, Verdict
 from bptt_check.settle import GRAVE, settled
 from bptt_check.structure import findings_of, structure
@@ -101,6 +102,14 @@ def at_a_glance(bench: Bench, resolution: float, elsewhere: Elsewhere) -> Looked
     return Looked({name: look.block() for name, look in looks.items()}, (), missed, seen.elsewhere)
 
 
+def from_afar(bench: Bench, resolution: float) -> Looked | None:
+    """All blocks of a large subject along a few directions at once; ``None`` where that does not settle everything."""
+    pace = Pace(bench.sweeping.progress)
+    seen = joint.together(bench, resolution, pace.at)
+    pace.at(1.0)
+    return None if seen is None else Looked(seen.blocks, (), seen.miss_probability)
+
+
 def _settles(bench: Bench, seen: Glance, resolution: float) -> bool:
     return not bench.broken and seen.calm and seen.agrees and max(seen.seen.values()) <= resolution
 
@@ -167,6 +176,8 @@ def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -
         return ()
     there = replace(bench, point={**bench.point, **point}, gradient=finite)
     there = replace(there, reference=bench.reference.at(there.point))
+    if joint.applies(there):
+        return stale(joint.elsewhere(there))
     divisor = directions.divisors(finite, bench.levels(), bench.rounding.sensitivity)
     try:
         return stale(there.along(_drawn(there, divisor, tuple(finite))))

@@ -11,7 +11,7 @@ User code is only ever called through :meth:`Subject.loss` and :meth:`Subject.gr
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,9 @@ class Subject:
     by_step: by_step(point) -> what each step adds to the gradient of each weight, as the backward pass has it, T in
         front of the weight's shape; where the form sums over the steps.
     copies: a fast evaluator of the same loss for perturbed copies, where the form has one.
+    rays: rays(point, directions, offset) -> the losses at ``point`` + ``offset`` × each direction, ``offset`` imaginary
+        and tiny, where the form shares work between them.
+    remarks: what the form has to say about what is compared; each becomes a finding.
     """
 
     name: str
@@ -85,6 +88,8 @@ class Subject:
     again: Callable[..., Subject] | None = None
     by_step: Callable[[Point], Mapping[str, Array]] | None = None
     copies: Copies | None = None
+    rays: Callable[[Point, Sequence[Point], complex], Array] | None = None
+    remarks: tuple[SubjectWarning, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "point", checked_point(self.point))
@@ -94,8 +99,10 @@ class Subject:
         """Everything that has a gradient to compare: the point's arrays, then the interventions."""
         return {**self.point, **self.interventions}
 
-    def loss(self, point: Point) -> Any:
+    def loss(self, point: Point, *, handed_over: bool = False) -> Any:
         """The loss at ``point``: a NumPy scalar, or an array with the point's leading axes if the subject is stacked.
+
+        ``handed_over``: the arrays were made for this call alone, and need not be copied before the subject gets them.
 
         Raises
         ------
@@ -104,7 +111,7 @@ class Subject:
         SubjectError
             Where it returns something that is not one number.
         """
-        value = self.call(self.loss_at, copied(point), "the loss")
+        value = self.call(self.loss_at, dict(point) if handed_over else copied(point), "the loss")
         return value if self.stacked else scalar(value)
 
     def gradient(self, point: Point) -> dict[str, Array]:
@@ -420,6 +427,7 @@ class Subject:
         rng: int | np.random.Generator = 0,
         point: Point | None = None,
         targets: Array | None = None,
+        intermediates: bool | None = None,
     ) -> Subject:
         """A built-in cell of the family with its own hand-derived backward pass, every intermediate included.
 
@@ -427,8 +435,23 @@ class Subject:
         ----------
         variant: a name such as ``"post"`` or ``"NP"`` (the common LSTM), or one of :mod:`bptt_check.lstm.variants`.
         T, B, D, H, loss, rng: as for :meth:`from_cell`.
+            Weights are drawn between ½ and 1, smaller by √((D + H)/16) beyond D + H = 16, lest all gates saturate.
         point: arrays that replace those drawn, by name. targets: y, (T, B, H), in place of drawn ones.
+        intermediates: whether d□(t) of every intermediate is compared too, from the readable backward pass. Where it is
+            not, the gradient is that of the fused pass (:class:`bptt_check.LSTM`; FGR, which that does not know, keeps
+            the readable one), and a finding says so. Unless given, they are, up to 2²⁰ entries of all of them.
         """
         from bptt_check.forms.builtin import subject_of_variant
 
-        return subject_of_variant(variant, T=T, B=B, D=D, H=H, loss=loss, rng=rng, replaced=point, targets=targets)
+        return subject_of_variant(
+            variant,
+            T=T,
+            B=B,
+            D=D,
+            H=H,
+            loss=loss,
+            rng=rng,
+            replaced=point,
+            targets=targets,
+            intermediates=intermediates,
+        )

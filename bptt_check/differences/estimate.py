@@ -39,6 +39,17 @@ class Estimate:
         return np.asarray(self.roundoff + self.truncation)
 
 
+def taken(estimate: Estimate, which: Array) -> Estimate:
+    """Some entries of an estimate: those of a mask, or by place."""
+    return replace(
+        estimate,
+        value=estimate.value[which],
+        roundoff=estimate.roundoff[which],
+        truncation=estimate.truncation[which],
+        step=estimate.step[which],
+    )
+
+
 def chosen(which: Array, one: Estimate, other: Estimate) -> Estimate:
     """Entry by entry ``one`` where ``which`` holds and ``other`` elsewhere."""
     return replace(

@@ -22,6 +22,7 @@ FARTHEST = 1e-2  # spacing up to which noise is looked for: a staircase may have
 SPACINGS = tuple(2.0**k for k in (0, 10, 20, 25, 29, 35, 40, 45, 50))  # of neighbours, in units of 50 ulps
 JUMPS = 2  # of nine values that a staircase has at least; a single jump is a place of its own
 SHARP = 0.5  # share of the steepest interval's departure from the trend that a jump in another has
+PARTS = 8  # into which an interval is divided
 LEFT = 0.25  # of the noise, that must be left of a jump however near to it one looks
 
 
@@ -78,33 +79,37 @@ def noise_at(
         larger = max(near, far)
         if not (near_settled and far_settled) or larger > CONSTANT * min(near, far) or larger <= noise:
             continue  # a kink grows with the spacing, noise does not
-        if larger <= CONSTANT * noise or _jumps(at, seen[k + 1], spacings[k + 1], ulp, larger):
+        if larger <= CONSTANT * noise or any(_jumps(at, seen[j], spacings[j], ulp, larger) for j in (k, k + 1)):
             noise = larger
     close = [each for each, spacing in zip(seen, spacings, strict=False) if spacing <= WIDEST or each is seen[0]]
     return max(noise, *(_stair(each) / 2 for each in close))
 
 
-def _jumps(at: Callable[[float], Any], values: Array, spacing: float, ulp: float, noise: float) -> bool:
+def _jumps(at: Callable[[Any], Any], values: Array, spacing: Any, ulp: float, noise: float) -> bool:
     """Whether equally spaced values jump, at several places: noise or a staircase, and not a fast oscillation.
 
-    Of the steepest interval the half that departs more from the trend is taken, until it is a few ulps wide: of what is
-    continuous nothing is left there.
+    The interval that departs most from what its neighbours do is divided again and again, until it is a few ulps wide:
+    of what is continuous nothing is left there.
     """
-    steps = np.diff(values)
-    slope = np.median(steps) / spacing
-    excess = np.abs(steps - slope * spacing)
-    steepest = int(excess.argmax())
-    if np.count_nonzero(excess > SHARP * excess[steepest]) < JUMPS:
+    departs = _departures(values)
+    if np.count_nonzero(departs > SHARP * departs.max()) < JUMPS:
         return False
-    lo, hi = (steepest - len(values) // 2) * spacing, (steepest + 1 - len(values) // 2) * spacing
-    below, above = values[steepest], values[steepest + 1]
-    while hi - lo > 8 * ulp and lo < (middle := (lo + hi) / 2) < hi:
-        value = at(middle)
-        if abs(value - below - slope * (middle - lo)) > abs(above - value - slope * (hi - middle)):
-            hi, above = middle, value
-        else:
-            lo, below = middle, value
-    return bool(abs(above - below) > LEFT * noise)
+    low = -(len(values) // 2) * spacing
+    while spacing > 8 * ulp:
+        steepest = int(departs.argmax())
+        low, spacing = low + steepest * spacing, spacing / PARTS
+        if low + spacing == low:
+            break
+        ends = values[steepest : steepest + 2]
+        values = np.array([ends[0], *(at(low + k * spacing) for k in range(1, PARTS)), ends[1]])
+        departs = _departures(values)
+    return bool(departs.max() > LEFT * noise)
+
+
+def _departures(values: Array) -> Array:
+    """How far each step between neighbours departs from the middle one."""
+    steps = np.diff(values)
+    return np.asarray(np.abs(steps - np.median(steps)))
 
 
 def _stair(values: Array) -> float:
