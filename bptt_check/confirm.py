@@ -15,7 +15,6 @@ Each disputed entry is looked at again, in this order:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import Enum
 
 import numpy as np
 
@@ -23,14 +22,13 @@ from bptt_check.bench import KINK, Bench
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Richardson
 from bptt_check.differences.averaging import FEWER, MORE
-from bptt_check.differences.estimate import Estimate, taken
+from bptt_check.differences.estimate import taken
 from bptt_check.errors import SubjectError, SubjectFailed
-from bptt_check.reference import TAMER
+from bptt_check.quotients import QUOTIENTS, held_against_quotients
 from bptt_check.settle import GRAVE
 from bptt_check.subject import Array
 
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
-QUOTIENTS = 3
 MOST_TABLEAUX = 4000  # that are spent on the entries of one block
 ROUNDED = 500.0  # ulps of an entry that a constant rounded to the own precision may put on it, everywhere alike
 TRIALS = (1e-4, 1e-4, 1e-4, 1e-2, 1e-2)  # how far off are points nearby at which a fault must stay what it is
@@ -42,10 +40,6 @@ STEADY = 1.2  # factor within which a fault keeps its share of an entry at point
 SEEN = 0.5  # share of the entries looked at that must be seen finely at a rescaled point
 RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation,
 ENLARGED = (2.0, 4.0)  # and that bring back what has vanished; these can clear a gradient, not condemn it
-
-
-class ReferenceUnsafe(Exception):
-    """The complex-step reference was contradicted by a difference quotient that sides with the gradient."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,7 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
         comparison = _forgiven(bench, comparison, ~steady)
         disputed = _disputed(comparison)
     if len(disputed) and bench.reference.exact:
-        comparison = _quotients(bench, comparison, disputed[:1] if grave else disputed)
+        comparison = held_against_quotients(bench, comparison, disputed[:1] if grave else disputed)
     elif len(disputed):
         comparison = _finer(bench, comparison, disputed)
     comparison, kinks = _kinks(bench, comparison, _suspects(bench, comparison, resolution))
@@ -284,59 +278,6 @@ def _steady(bench: Bench, c: Comparison, places: Array) -> Array:
         same &= (ratio > 1 / STEADY) & (ratio < STEADY)
     steady[asked[same]] = True
     return steady
-
-
-def _quotients(bench: Bench, c: Comparison, places: Array) -> Comparison:
-    """Replace what a complex step could not give; raise where a sharp quotient contradicts what it gave."""
-    missing = places[~np.isfinite(c.reference[places])]
-    if len(missing):
-        raise ReferenceUnsafe("it overflows on the way, where the real forward pass does not")
-    asked = places[:QUOTIENTS]
-    told = _told(c, asked, bench.estimate(c.name, c.entries[asked], Richardson()))
-    if told is not Told.AGAINST_GRADIENT:
-        told = _told(c, asked, bench.refined(c.name, c.entries[asked]))
-    if told is Told.AGAINST_REFERENCE:
-        raise ReferenceUnsafe(f"for an entry of {c.name} a difference quotient contradicts it")
-    if told is Told.NOTHING:
-        _borne_out_elsewhere(bench, c, c.entries[asked])
-    return c
-
-
-class Told(Enum):
-    """What difference quotients say of a gradient and a complex step that do not agree."""
-
-    AGAINST_REFERENCE = "they side with the gradient"
-    AGAINST_GRADIENT = "they side with the complex step"
-    NOTHING = "they side with both, or with neither"
-
-
-def _told(c: Comparison, places: Array, estimate: Estimate) -> Told:
-    value, error = estimate.value.astype(float), REFERENCE_SAFETY * estimate.error.astype(float)
-    with_gradient = np.abs(value - c.analytic[places]) <= error + c.tolerance[places]
-    with_reference = np.abs(value - c.reference[places]) <= error + c.tolerance[places]
-    if (with_gradient & ~with_reference).any():
-        return Told.AGAINST_REFERENCE
-    return Told.AGAINST_GRADIENT if (with_reference & ~with_gradient).any() else Told.NOTHING
-
-
-def _borne_out_elsewhere(bench: Bench, c: Comparison, entries: Array) -> None:
-    """Raise where quotients, which cannot tell here, contradict the complex step at a point scaled down.
-
-    Code that drops the imaginary part of a share of the loss too small to be seen here drops it there too, where it
-    may be a larger share. A fault of the gradient that is too small to be seen stays so, or shows as one.
-    """
-    for factor in TAMER:
-        try:
-            there = bench.moved(factor)
-            if there is None or c.name not in there.gradient:
-                continue
-            comparison = there.compared(c.name, entries)
-            places = np.flatnonzero(comparison.wrong)
-            estimate = there.estimate(c.name, entries[places], Richardson()) if len(places) else None
-        except (SubjectFailed, SubjectError):
-            continue
-        if estimate and _told(comparison, places, estimate) is Told.AGAINST_REFERENCE:
-            raise ReferenceUnsafe(f"for an entry of {c.name} at {factor:g} times the point a quotient contradicts it")
 
 
 def _borne_out(bench: Bench, c: Comparison, place: Array) -> bool:
