@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -14,17 +16,21 @@ import numpy as np
 from bptt_check import directions, rounding
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Method, Richardson
+from bptt_check.differences.averaging import AROUND, GOLDEN, averaged, finest
 from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along, partials
 from bptt_check.differences.ladder import LADDERS, laddered
 from bptt_check.differences.noise import settled_noise
 from bptt_check.errors import SubjectError, SubjectFailed
+from bptt_check.flat import layouts, shapes_of
+from bptt_check.levels import Levels, levels
 from bptt_check.reference import TAMER, Reference
-from bptt_check.stacks import stacked_gradients
 from bptt_check.subject import Array, Point, Subject
 from bptt_check.sweeping import Sweeping, estimates
 
 NEIGHBOURS = (2.0**4, 2.0**14, 2.0**24)  # ulps apart, where the rounding of a reference is read
+BESIDE, NEARBY = 3, 2.0**-20  # points, and how far away, at which it is held against one in float64
+SMALLEST = 1e-300  # a divisor that is none
 TINY = 8.0  # how many times smaller than the finest step an entry must be to get steps of its own
 KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
 
@@ -45,6 +51,20 @@ class Bill:
     def more_losses(self, losses: int) -> None:
         """Count so many."""
         self.losses += losses
+
+
+@dataclass
+class Tame:
+    """What points scaled down showed, once they were looked at: how much the loss is sensitive to there.
+
+    ``largest`` sensitivity to anything, and to each block by itself, as a change of the loss; ``change`` of the loss
+    from the point to these, in which a constant has no part.
+    """
+
+    looked: bool = False
+    largest: float = 0.0
+    of_block: dict[str, float] = field(default_factory=dict)
+    change: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -86,8 +106,14 @@ class Bench:
     bill: Bill = field(default_factory=Bill)
     broken: frozenset[str] = frozenset()
     plain: Bench | None = None
-    tame: list[float] = field(default_factory=lambda: [0.0])
+    tame: Tame = field(default_factory=Tame)
     sweeping: Sweeping = field(default_factory=Sweeping)
+
+    @classmethod
+    def of(cls, subject: Subject, point: Point, gradient: Mapping[str, Array], found: Levels, **fields: Any) -> Bench:
+        """A bench with the gradient in the highest precision that it was ``found`` in; ``gradient`` as handed out."""
+        own = cls(subject, point, gradient, found.own, **fields)
+        return replace(own, gradient=found.gradient, rounding=found.rounding, plain=own) if found.extended else own
 
     @property
     def eps(self) -> float:
@@ -99,14 +125,24 @@ class Bench:
         """2 where the reference rounds as coarsely as the subject does, else 1."""
         return 2.0 if self.reference.exact and self.reference.eps >= self.eps else 1.0
 
-    def loss(self, point: Point) -> Any:
-        """The subject's loss, counted."""
+    def loss(self, point: Point, *, handed_over: bool = False) -> Any:
+        """The subject's loss, counted; not a number at a real point outside its domain, which steps may leave."""
         self.bill.losses += 1
-        return self.subject.loss(point)
+        try:
+            return self.subject.loss(point, handed_over=handed_over)
+        except (SubjectFailed, SubjectError):
+            kind = np.result_type(*point.values())
+            if kind.kind == "c":
+                raise
+            return kind.type(np.nan)
 
     def scale(self, name: str) -> float:
         """The size of a block's largest entry: the length of a move that matters. 1 for interventions."""
-        return float(np.abs(self.point[name]).max(initial=0)) or 1.0
+        return self._scales[name] or 1.0
+
+    @cached_property
+    def _scales(self) -> dict[str, float]:
+        return rounding.largest_of(self.point)
 
     def blunt(self, name: str, *, here: bool = False) -> float:
         """The most that rounding inside could put on an entry: an ulp of the largest sensitivity to anything.
@@ -114,24 +150,42 @@ class Bench:
         That of the point alone says too little where a softmax saturates, or terms cancel: what is added up inside may
         be far larger than what is left of it. So points scaled down count too, once asked for, unless ``here``.
         """
-        largest = max(self.rounding.sensitivity[name] * self.scale(name), self.size, 0.0 if here else self.tame[0])
+        size = min(self.size, rounding.GENUINE * self.tame.change)
+        largest = max(self.rounding.sensitivity[name] * self.scale(name), size, 0.0 if here else self.tame.largest)
         return ROUNDING_SAFETY * self.eps * largest / self.scale(name)
+
+    def lost_inside(self, name: str, eps: float) -> float:
+        """The most that rounding inside could put on an entry in a precision, by what this block itself shows.
+
+        Here and at points scaled down: where a softmax saturates, shares of size 1 have vanished from all that is left.
+        """
+        tame = self.tame.of_block.get(name, 0.0)
+        largest = max(float(np.abs(self.gradient[name]).max(initial=0)) * self.scale(name), tame)
+        return ROUNDING_SAFETY * eps * largest / self.scale(name)
 
     def look_at_tamer_points(self) -> None:
         """The largest sensitivity at the point scaled down, for :meth:`blunt`; asked for once, if something is off."""
-        if len(self.tame) > 1:
+        if self.tame.looked:
             return
-        self.tame.append(0.0)
+        self.tame.looked = True
+        self.tame.of_block = dict.fromkeys(self.gradient, 0.0)
+        here, changes = self.loss(self.point), []
         for factor in TAMER:
             point = {name: (factor * array).astype(array.dtype) for name, array in self.point.items()}
             self.bill.gradients += 1
             try:
                 gradient = self.subject.gradient(point)
+                changes.append(abs(float_of(here) - float_of(self.loss(point))))
             except (SubjectFailed, SubjectError):
                 continue
             finite = {name: a for name, a in gradient.items() if name in self.gradient and np.isfinite(a).all()}
-            largest = (rounding.sensitivities(point, finite)[name] * self.scale(name) for name in finite)
-            self.tame[0] = max(self.tame[0], *largest, 0.0)
+            largest = [rounding.sensitivities(point, finite)[name] * self.scale(name) for name in finite]
+            self.tame.largest = max(self.tame.largest, *largest, 0.0)
+            for name, a in finite.items():
+                of_it = float(np.abs(a).max(initial=0)) * self.scale(name)
+                self.tame.of_block[name] = max(self.tame.of_block[name], of_it)
+        if len(changes) == len(TAMER):
+            self.tame.change = float(max(changes))
 
     def levels(self) -> dict[str, Array]:
         """What a direction must not be drowned by, by entry: rounding, and for differences the noise of the loss."""
@@ -196,7 +250,9 @@ class Bench:
     def reference_noise(self, name: str, entries: Array) -> Array:
         """The rounding of the reference itself, for some entries: the noise of its values along a line near the point.
 
-        Moves by an ulp would not show it, where a small entry of the point is added to a large constant.
+        Moves by an ulp would not show it, where a small entry of the point is added to a large constant. And where it
+        stands still over any line, as that of 1 − p does for p near 1, the same in float64 is off by as much more as
+        that is coarser.
         """
         point = self.reference.point
         signs = {key: self.rng.choice([-1.0, 1.0], array.shape) for key, array in point.items()}
@@ -210,7 +266,25 @@ class Bench:
             for place, column in enumerate(np.array(values).T):
                 level, settled = settled_noise(column)
                 noise[place] = max(noise[place], level) if settled else noise[place]
+        return np.maximum(noise, self._noise_by_float64(name, entries))
+
+    def _noise_by_float64(self, name: str, entries: Array) -> Array:
+        """What the reference in float64 is off by at some points nearby, by the ratio of the two precisions."""
+        noise = np.zeros(len(entries))
+        eps = float(np.finfo(float).eps)
+        if self.reference.eps >= eps:
+            return noise
+        for _ in range(BESIDE):
+            by = {key: np.asarray(self.rng.uniform(-1, 1, a.shape)) for key, a in self.reference.point.items()}
+            moved = rounding.jiggled(self.reference.point, NEARBY, by)
+            at = [self._with_reference_at(moved, kind).estimate(name, entries).value for kind in (np.longdouble, float)]
+            off = np.abs(at[0] - at[1]).astype(float) * (rounding.GENUINE * self.reference.eps / eps)
+            noise = np.fmax(noise, off)
         return noise
+
+    def _with_reference_at(self, point: Point, kind: Any) -> Bench:
+        there = {key: array.astype(kind) for key, array in point.items()}
+        return replace(self, reference=replace(self.reference, point=there))
 
     def refined(self, name: str, entries: Array) -> Estimate:
         """Real differences on ladders of steps, tiny to wide; a wider one counts only where it confirms the finer.
@@ -224,6 +298,22 @@ class Bench:
             own = np.where(tiny, size, 2.0 ** LADDERS[0] * self.scale(name) / Richardson().widest)
             first = self.estimate(name, entries, Richardson(), scale=own)
         return laddered(lambda method: self.estimate(name, entries, method), first=first)
+
+    def averaged(self, name: str, entries: Array, single: Estimate, count: int) -> Estimate:
+        """The mean over many tableaux of steps about as long as those of ``single``, where that is sharper."""
+        scale = single.step * (AROUND / Richardson().widest)
+        return finest(single, averaged(partial(self._on_scale, name, entries, scale), count))
+
+    def scatter(self, name: str, entries: Array, count: int = 4) -> Array:
+        """What real differences on ladders of steps differ by when all steps are stretched, for some entries."""
+        values = []
+        for stretch in 2.0 ** -(np.arange(1, count + 1) * GOLDEN % 1.0):
+            scale = np.full(len(entries), self.scale(name) * stretch)
+            values.append(laddered(partial(self._on_scale, name, entries, scale)).value)
+        return np.asarray(np.ptp(np.stack(values), axis=0), float)
+
+    def _on_scale(self, name: str, entries: Array, scale: Array, method: Method) -> Estimate:
+        return self.estimate(name, entries, method, scale=scale)
 
     def along(self, v: Point, *, refine: bool = False) -> Off:
         """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small."""
@@ -244,7 +334,7 @@ class Bench:
             own=float(estimate.value * norm - own.predicted),
             discrepancy=float(estimate.value * norm - direction.predicted),
             tolerance=self.both * ROUNDING_SAFETY * direction.noise + REFERENCE_SAFETY * error,
-            blunt=float(np.sqrt(sum(self.blunt(name) ** 2 * float(np.sum(part**2)) for name, part in v.items()))),
+            blunt=hypot(*(self.blunt(name) * float(np.linalg.norm(part)) for name, part in v.items())),
         )
 
     def norm(self, v: Point) -> float:
@@ -266,27 +356,21 @@ class Bench:
         noise = max(self.reference.noise or 0.0, 2 * eps * float(max(abs(value) for value in values)))
         return float(left), float(right), float(8 * noise / step * norm)
 
-    def extended(self) -> Bench:
-        """The same with the gradient evaluated in long double, where reference and gradient carry that.
+    def rounded(self, resolution: float) -> dict[str, float]:
+        """By block, the largest relative error of the gradient as handed out beside the one in a higher precision.
 
-        Then the subject's own rounding is no longer in the way of seeing whether its *equations* are right; what the
-        two evaluations differ by shows how large it is, and so how large it is in long double.
+        Entries below their floor count relative to that, as in :func:`bptt_check.compare.judge`.
         """
-        kind = np.result_type(*self.reference.point.values())
-        if not self.reference.exact or kind != np.longdouble:
-            return self
-        self.bill.gradients += 1
-        try:
-            gradient = self.subject.gradient(self.reference.point)
-        except (SubjectFailed, SubjectError):
-            return self
-        for name in self.gradient:
-            if name not in gradient or gradient[name].dtype != kind or not np.isfinite(gradient[name]).all():
-                return self
-        extended = {name: gradient[name] for name in self.gradient}
-        off = {name: np.abs(extended[name] - own).astype(float) for name, own in self.gradient.items()}
-        ratio = float(np.finfo(kind).eps) / self.eps
-        return replace(self, gradient=extended, rounding=self.rounding.sharper(ratio, off), plain=self)
+        if self.plain is None:
+            return dict.fromkeys(self.gradient, 0.0)
+        largest: dict[str, float] = {}
+        for flat in layouts(shapes_of(self.gradient)):
+            exact, own = flat.join(self.gradient), flat.join(self.plain.gradient)
+            floor = ROUNDING_SAFETY * flat.join(self.plain.rounding.floor) / resolution
+            scale = np.maximum(np.maximum(np.abs(exact), floor), SMALLEST)
+            found = flat.largest((np.abs(own - exact) / scale).astype(float)).tolist()
+            largest |= dict(zip(flat.shapes, found, strict=True))
+        return largest
 
     def mean_gradient(self, name: str, entries: Array, count: int) -> tuple[Array, Array]:
         """Mean and standard deviation of some entries of the gradient over points moved by an ulp at random."""
@@ -320,11 +404,11 @@ class Bench:
         self.bill.gradients += 1
         if not np.isfinite(size) or not all(np.isfinite(a).all() for a in gradient.values()):
             return None
-        together = stacked_gradients(self.subject, point, gradient, eps=self.eps)
-        level = rounding.measure(self.subject.gradient, point, gradient, eps=self.eps, rng=self.rng, together=together)
-        self.bill.gradients += level.gradients
-        smaller = Bench(self.subject, point, gradient, level, self.reference.at(point), size, self.rng, self.bill)
-        return smaller.extended()
+        there = self.reference.at(point)
+        found = levels(self.subject, point, gradient, there, eps=self.eps, rng=self.rng)
+        self.bill.gradients += found.calls
+        bench = Bench.of(self.subject, point, gradient, found, reference=there, size=size, rng=self.rng, bill=self.bill)
+        return replace(bench, tame=self.tame)
 
 
 def _rms(array: Array) -> float:

@@ -9,23 +9,32 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bptt_check import rounding
+from bptt_check import joint, rounding
 from bptt_check.bench import Bench
 from bptt_check.compare import overall
 from bptt_check.confirm import ReferenceUnsafe
 from bptt_check.diagnose import diagnose, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
+from bptt_check.flat import layouts, put_together, shapes_of
+from bptt_check.levels import Levels, levels
 from bptt_check.localise import first_wrong_line
-from bptt_check.looking import Looked, along_directions, at_a_glance, entry_by_entry, later_elsewhere, stale
+from bptt_check.looking import (
+    Looked,
+    along_directions,
+    at_a_glance,
+    entry_by_entry,
+    from_afar,
+    later_elsewhere,
+    stale,
+)
 from bptt_check.pace import audible
 from bptt_check.points import total_size
 from bptt_check.protocol import Observations, called_once, observe
-from bptt_check.reference import choose
+from bptt_check.reference import Reference, choose
 from bptt_check.results import Block, Cause, Finding, Result, Verdict
-from bptt_check.stacks import stacked_gradients
 from bptt_check.subject import Array, Subject
 from bptt_check.sweeping import Sweeping
-from bptt_check.watch import undisturbed
+from bptt_check.watch import States, undisturbed
 
 RESOLUTION = {"float64": 1e-6, "float32": 1e-2, "float16": 0.3}  # asked for by default, by precision of the subject
 STACKED_ENTRIES = 4096  # all entries are compared up to this many where they can be stacked,
@@ -62,7 +71,8 @@ def check(
     method: ``"auto"``, ``"complex"`` or ``"differences"``.
     repeats: how often loss and gradient are called at the point, at least twice. A fault that strikes one call in ten
         is seen with 99 % by 44 of them.
-    causes: whether a disagreement is traced to its probable causes and places, which may take a second or two.
+    causes: whether a disagreement is traced to its first wrong line, its probable causes and their places, which may
+        take a second or two; where not, a block that is wrong beyond doubt may be shown by a few of its entries.
     protocol: whether to look at how the code behaves when called (twice, elsewhere, its inputs and caches watched).
         ``False`` calls it once at the point, for speed; the result then says that this was not looked at.
     memory: bytes that comparing every entry may take beyond what the result holds; by default 8 times the subject's
@@ -97,8 +107,8 @@ def check(
     sweeping = Sweeping(memory, audible(progress))
     options = _Options(resolution, optional, entries, method, repeats, causes, protocol, sweeping)
     try:
-        with undisturbed():
-            result = _checked(subject, options, np.random.default_rng(rng))
+        with undisturbed() as before:
+            result = _checked(subject, options, np.random.default_rng(rng), before)
     except SubjectFailed as error:
         cause = error.__cause__ or error
         detail = "".join(traceback.format_exception(cause))
@@ -130,37 +140,38 @@ class _Options:
     sweeping: Sweeping
 
 
-def _checked(subject: Subject, options: _Options, rng: np.random.Generator) -> Result:
+def _checked(subject: Subject, options: _Options, rng: np.random.Generator, before: States | None = None) -> Result:
     kind = np.result_type(*subject.point.values())
     eps = max(float(np.finfo(kind).eps), float(np.finfo(np.float64).eps))
     asked = options.resolution or RESOLUTION.get(kind.name, RESOLUTION["float64"])
     seen = (
-        observe(subject, eps=eps, rng=rng, repeats=options.repeats) if options.protocol else called_once(subject, eps)
+        observe(subject, eps=eps, rng=rng, repeats=options.repeats, before=before)
+        if options.protocol
+        else called_once(subject, eps)
     )
     gradient = {name: seen.gradient[name] for name in subject.blocks if name in seen.gradient}
     if seen.random_loss or seen.random_gradient or not gradient:
         return _nothing_compared(subject, seen)
-    finite = {name: _finite(a.astype(float)) for name, a in gradient.items()}
+    finite = _finite(gradient)
     try:
-        bench = _bench(subject, seen, finite, eps, rng, options)
-        looked = _looked(bench, seen, options, asked)
+        bench, looked = _benched_and_looked(subject, seen, finite, eps, rng, options, asked)
     except ReferenceUnsafe as unsafe:
         bench = _bench(subject, seen, finite, eps, rng, replace(options, method="differences"), why=str(unsafe))
         looked = _looked(bench, seen, options, asked)
     blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
-    findings = [*seen.findings, *looked.findings]
+    remarks = (Finding(remark.kind, remark.message) for remark in subject.remarks)
+    findings = [*seen.findings, *looked.findings, *remarks]
     causes: tuple[Cause, ...] = ()
-    if any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
+    if options.causes and any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
         line = first_wrong_line(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
         findings += [line] if line else []
-        if options.causes:
 
-            def reference(of: Subject) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
-                return references(bench, looked.comparisons) if of is subject else _references_of(of, options, rng)
+        def reference(of: Subject) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+            return references(bench, looked.comparisons) if of is subject else _references_of(of, options, rng)
 
-            found = diagnose(subject, gradient, reference)
-            causes, blocks = found.causes, located(blocks, found.where)
-            findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
+        found = diagnose(subject, gradient, reference)
+        causes, blocks = found.causes, located(blocks, found.where)
+        findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
         later = looked.later
@@ -195,10 +206,14 @@ def _references_of(
     return references(_bench(subject, seen, finite, eps, rng, options), {})
 
 
-def _finite(array: Array) -> Array:
-    """The array with 0 for what is not finite."""
-    finite = np.isfinite(array)
-    return array if finite.all() else np.where(finite, array, 0.0)
+def _finite(gradient: Mapping[str, Array]) -> Mapping[str, Array]:
+    """The gradient in float64, with 0 for what is not finite."""
+    parts = []
+    for flat in layouts(shapes_of(gradient)):
+        whole = flat.join(gradient).astype(float, copy=False)
+        finite = np.isfinite(whole)
+        parts.append(flat.split(whole if finite.all() else np.where(finite, whole, 0.0)))
+    return put_together(parts)
 
 
 def _with_those_missing(subject: Subject, seen: Observations, found: Mapping[str, Block]) -> dict[str, Block]:
@@ -241,6 +256,29 @@ def _in_double(
     return decided
 
 
+def _benched_and_looked(
+    subject: Subject,
+    seen: Observations,
+    gradient: Mapping[str, Array],
+    eps: float,
+    rng: np.random.Generator,
+    options: _Options,
+    asked: float,
+) -> tuple[Bench, Looked]:
+    """A large subject is looked at from afar first; where that does not settle it, and else, as all are."""
+    chosen = None
+    if options.entries != "all" and total_size(gradient.values()) > joint.LEAST:
+        chosen = choose(subject, gradient, rng=rng, method=options.method)
+        level = joint.presumed(subject.blocks, gradient, eps=eps)
+        bench = _on_the_bench(subject, seen, gradient, Levels(gradient, level, level, 0), chosen, rng, options)
+        looked = from_afar(bench, asked) if joint.applies(bench) else None
+        if looked is not None:
+            return bench, looked
+        chosen = replace(chosen, evaluations=bench.bill.losses - seen.evaluations)
+    bench = _bench(subject, seen, gradient, eps, rng, options, chosen=chosen)
+    return bench, _looked(bench, seen, options, asked)
+
+
 def _bench(
     subject: Subject,
     seen: Observations,
@@ -250,37 +288,40 @@ def _bench(
     options: _Options,
     *,
     why: str = "",
+    chosen: Reference | None = None,
 ) -> Bench:
-    reference = choose(subject, gradient, rng=rng, method=options.method)
+    reference = chosen or choose(subject, gradient, rng=rng, method=options.method)
     if why:
         reference = replace(reference, reason=f"no complex step: {why}; {reference.reason.partition('; ')[2]}")
-    together = stacked_gradients(subject, subject.blocks, gradient, eps=eps)
-    level = rounding.measure(
-        subject.gradient,
-        subject.blocks,
-        gradient,
-        eps=eps,
-        rng=rng,
-        of_the_form=subject.gradient_noise,
-        together=together,
-    )
-    broken = frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all())
-    bench = Bench(
+    found = levels(subject, subject.blocks, gradient, reference, eps=eps, rng=rng)
+    return _on_the_bench(subject, seen, gradient, found, reference, rng, options)
+
+
+def _on_the_bench(
+    subject: Subject,
+    seen: Observations,
+    gradient: Mapping[str, Array],
+    found: Levels,
+    reference: Reference,
+    rng: np.random.Generator,
+    options: _Options,
+) -> Bench:
+    bench = Bench.of(
         subject,
         subject.blocks,
         gradient,
-        level,
-        reference,
-        abs(seen.loss),
-        rng,
-        broken=broken,
+        found,
+        reference=reference,
+        size=abs(seen.loss),
+        rng=rng,
+        broken=frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all()),
         sweeping=options.sweeping,
     )
     if seen.repeats < 2:  # asked to be quick
         bench.bill.limit = 0
     bench.bill.losses += seen.evaluations + reference.evaluations
-    bench.bill.gradients += seen.gradients + level.gradients
-    return bench.extended()
+    bench.bill.gradients += seen.gradients + found.calls
+    return bench
 
 
 def _looked(bench: Bench, seen: Observations, options: _Options, asked: float) -> Looked:
@@ -291,7 +332,7 @@ def _looked(bench: Bench, seen: Observations, options: _Options, asked: float) -
         glanced = options.entries == "auto" and bench.subject.stacked
         first = at_a_glance(bench, asked, elsewhere) if glanced else None
         return first or entry_by_entry(bench, asked)
-    return along_directions(bench, asked, elsewhere)
+    return along_directions(bench, asked, elsewhere, whole=options.causes)
 
 
 def _nothing_compared(subject: Subject, seen: Observations) -> Result:

@@ -21,16 +21,21 @@ import numpy as np
 from bptt_check.bench import KINK, Bench
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Richardson
+from bptt_check.differences.averaging import FEWER, MORE
+from bptt_check.differences.estimate import taken
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.settle import GRAVE
 from bptt_check.subject import Array
 
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
 QUOTIENTS = 3
+MOST_TABLEAUX = 4000  # that are spent on the entries of one block
 ROUNDED = 500.0  # ulps of an entry that a constant rounded to the own precision may put on it, everywhere alike
 TRIALS = (1e-4, 1e-4, 1e-4, 1e-2, 1e-2)  # how far off are points nearby at which a fault must stay what it is
 AVERAGED = 64  # points an ulp away over which a gradient is averaged that its own rounding blurs
+MUCH = 1e-3  # share of an entry from which digits lost inside may be what is off in it everywhere alike
 ALL = 1e-3  # nearness to −1 of a share that says: the gradient is nothing beside the reference
+MOSTLY = 0.1  # share of a discrepancy that a quotient may leave open and still bear it out
 STEADY = 1.2  # factor within which a fault keeps its share of an entry at points nearby
 SEEN = 0.5  # share of the entries looked at that must be seen finely at a rescaled point
 RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation,
@@ -75,7 +80,7 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     steady = np.zeros(len(comparison.entries), dtype=bool)
     disputed = _disputed(comparison)
     blunt = bench.blunt(comparison.name)
-    grave = is_grave(bench, comparison)
+    grave = is_grave(bench, comparison) and (not bench.reference.exact or _borne_out(bench, comparison, disputed[:1]))
     if len(disputed) and bench.reference.exact and not grave:  # rounding of any kind could not do what is grave
         comparison = _with_own_noise(bench, comparison, disputed)
         steady = _steady(bench, comparison, _disputed(comparison))
@@ -146,14 +151,27 @@ def _updated(c: Comparison, places: Array, value: Array, error: Array, noise: Ar
 
 
 def _sharper(bench: Bench, c: Comparison, resolution: float) -> Comparison:
-    """Entries that are seen too bluntly once more, on ladders of steps; a sample decides whether that helps."""
+    """Entries that are seen too bluntly once more, by other steps and more; a sample decides whether that helps."""
     blunt = np.flatnonzero(_blunt(c, resolution) & ~c.wrong)
     for places in (blunt[:QUOTIENTS], blunt[QUOTIENTS:]):
         if len(places):
-            estimate = bench.refined(c.name, c.entries[places])
-            c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
+            c = _sharpened(bench, c, places, resolution)
             if _blunt(c, resolution)[places].all():
                 break
+    return c
+
+
+def _sharpened(bench: Bench, c: Comparison, places: Array, resolution: float) -> Comparison:
+    """On ladders of steps; what is still blunt, by the mean over few and then over many tableaux."""
+    estimate = bench.refined(c.name, c.entries[places])
+    c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
+    for count in (FEWER, MORE):
+        left = _blunt(c, resolution)[places]
+        if not left.any() or left.sum() * count > MOST_TABLEAUX:
+            break
+        places, estimate = places[left], taken(estimate, left)
+        estimate = bench.averaged(c.name, c.entries[places], estimate, count)
+        c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
     return c
 
 
@@ -184,14 +202,25 @@ def _averaged(bench: Bench, c: Comparison, resolution: float) -> Comparison:
 
 
 def _finer(bench: Bench, c: Comparison, places: Array) -> Comparison:
-    """Real differences again, on ladders of steps; all of a block only where the first look changes minds."""
+    """Real differences again, on ladders of steps; all of a block only where the first look changes minds.
+
+    What still is off is held against ladders of stretched steps: by as much as those differ the reference may be off,
+    on a staircase for instance, whose steps lie further apart than noise is looked for.
+    """
     first = places[:QUOTIENTS]
-    estimate = bench.refined(c.name, c.entries[first])
-    c = _updated(c, first, estimate.value, estimate.error, estimate.roundoff)
+    c = _on_ladders(bench, c, first, scatter=True)
     rest = np.flatnonzero(c.wrong) if not c.wrong[first].all() else np.array([], dtype=int)
-    if len(rest):
-        estimate = bench.refined(c.name, c.entries[rest])
-        c = _updated(c, rest, estimate.value, estimate.error, estimate.roundoff)
+    return _on_ladders(bench, c, rest, scatter=len(rest) <= LOOKED_AT) if len(rest) else c
+
+
+def _on_ladders(bench: Bench, c: Comparison, places: Array, *, scatter: bool) -> Comparison:
+    estimate = bench.refined(c.name, c.entries[places])
+    c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
+    off = places[c.wrong[places]]
+    if scatter and len(off):
+        error = c.error.copy()
+        error[off] = np.maximum(error[off], bench.scatter(c.name, c.entries[off]))
+        c = replace(c, error=error)
     return c
 
 
@@ -229,15 +258,18 @@ def _steady(bench: Bench, c: Comparison, places: Array) -> Array:
 
     A fault is. Digits lost on the way are not: in a saturated gate, or in a backward pass that keeps some array in
     float64, or on a step of a staircase: hence some points further off. (A gradient that is zero, or nothing beside the
-    reference, is off by all of it everywhere, and tells nothing.)
+    reference, is off by all of it everywhere, and tells nothing. Nor does what even the reference's precision may lose
+    inside: a share that has dropped out of a saturated softmax is missing at every point nearby.)
     """
     steady = np.zeros(len(c.entries), dtype=bool)
-    asked = places[c.analytic[places] != 0]
+    asked = places if bench.plain else places[c.analytic[places] != 0]
     if not len(asked):
         return steady
     with np.errstate(all="ignore"):
         share = (c.analytic - c.reference)[asked] / c.reference[asked]
-    same = (np.abs(share) > ROUNDED * (bench.plain or bench).eps) & (np.abs(share + 1) > ALL)
+    lost = (c.difference[asked] <= bench.lost_inside(c.name, bench.reference.eps)) & (np.abs(share) > MUCH)
+    vanished = np.abs(share + 1) <= ALL if bench.plain is None else lost
+    same = (np.abs(share) > ROUNDED * (bench.plain or bench).eps) & ~lost & ~vanished
     for far in TRIALS:
         if not same.any():
             break
@@ -272,18 +304,27 @@ def _quotients(bench: Bench, c: Comparison, places: Array) -> Comparison:
     return c
 
 
+def _borne_out(bench: Bench, c: Comparison, place: Array) -> bool:
+    """Whether a difference quotient sees most of what the most disputed entry is off by."""
+    estimate = bench.estimate(c.name, c.entries[place], Richardson())
+    off = np.abs(estimate.value - c.reference[place]).astype(float) + REFERENCE_SAFETY * estimate.error.astype(float)
+    return bool((off <= MOSTLY * c.difference[place]).all())
+
+
 def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tuple[int, ...]]:
     """Where one-sided derivatives differ and the gradient lies between, it is a subgradient: the reference is it."""
     found: list[int] = []
     reference, error, noise = c.reference.copy(), c.error.copy(), c.noise.copy()
     smooth = 0
+    lost = np.inf if not bench.reference.exact else bench.lost_inside(c.name, bench.eps)
     for place in places:
         if smooth == QUOTIENTS and not found:
             break  # a block whose most disputed entries sit on no kink is wrong for another reason
         v = np.zeros(c.shape)
         v.reshape(-1)[c.entries[place]] = 1.0
         left, right, unsure = bench.one_sided({c.name: v})
-        if c.analytic[place] == 0 and abs(left) + abs(right) <= unsure:  # it stands still on either side
+        still = abs(left) + abs(right) <= unsure and c.difference[place] <= lost
+        if c.analytic[place] == 0 and still:  # on either side; a complex step may see more than a loss can show
             reference[place], error[place], noise[place] = 0.0, unsure, unsure
             continue
         if not abs(right - left) > KINK * unsure:

@@ -114,11 +114,22 @@ class _Look:
             )
         causes = _causes(self.known, matched)
         if matched.matches and not matched.left:
-            return causes
+            if not self._beyond(matched):
+                return causes
+            causes = tuple(replace(cause, exact=False) for cause in causes)
         structural = self.structural()
         if matched.matches and any(cause.exact for cause in structural):
             structural = tuple(replace(cause, exact=False) for cause in structural)
         return tuple(sorted((*structural, *causes), key=lambda cause: (not cause.exact, not cause.explains)))
+
+    def _beyond(self, matched: Matched) -> frozenset[str]:
+        """The wrong blocks that the mistakes found do not explain: of other parts of the network, or held twice."""
+        assert self.known is not None
+        foreign = self.gradient.keys() & self.subject.point.keys() - self.known.recognised.sources.named
+        if foreign and self._sides is not None:
+            analytic, right, tolerance = self._sides
+            foreign = {k for k in foreign & right.keys() if _off(analytic[k], right[k], tolerance[k]).any()}
+        return self.known.unlike(matched) | foreign
 
     def where(self) -> dict[str, str]:
         """For each wrong block, in words: time steps, rows, columns, gate."""
@@ -128,9 +139,14 @@ class _Look:
         analytic, right, tolerance = sides
         lengths = {k: v for k, v in self.subject.case.items() if k in "TBDH" and isinstance(v, int)}
         steps = self.known.steps if self.known else {}
-        found = where(analytic, right, tolerance, lengths=lengths, by_step=steps)
+        inputs = self.known.time_axes if self.known else {"x": None} if "T" not in lengths else {}
+        found = where(analytic, right, tolerance, lengths=lengths, by_step=steps, inputs=inputs)
         counted = self._counted_wrong(steps)
-        return {place.block: said for place in found.places if (said := self._said(place, counted, sides))}
+        wrong_at = {place.block: place.steps or () for place in found.places if not place.summed}
+        said = {place.block: self._said(place, counted, sides) for place in found.places}
+        chains = {name: self.known.chain(name, wrong_at) for name in said} if self.known else {}
+        together = {name: "; ".join(filter(None, (words, chains.get(name)))) for name, words in said.items()}
+        return {name: words for name, words in together.items() if words}
 
     def _said(self, place: Place, counted: Mapping[str, str], sides: Sides) -> str:
         analytic, right, tolerance = sides

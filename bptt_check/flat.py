@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -14,13 +14,15 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 TOGETHER = 4096  # entries up to which blocks are laid end to end; a larger block stays by itself
+REMEMBERED = 64  # layouts of as many sets of shapes are kept: every check of a case asks for the same few
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class Flat:
     """Where the entries of each block stand in one vector of all. ``shapes`` by block name, in order."""
 
-    shapes: Mapping[str, tuple[int, ...]]
+    shapes: Shapes
 
     @cached_property
     def sizes(self) -> Array:
@@ -42,32 +44,48 @@ class Flat:
         """Of each entry, which block it belongs to."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
-    def join(self, arrays: Mapping[str, Array], *, stack: int | None = None) -> Array:
-        """The blocks as one vector; those of a ``stack`` of copies as a matrix with one row a copy."""
-        shape = (-1,) if stack is None else (stack, -1)
-        return np.concatenate([np.asarray(arrays[name]).reshape(shape) for name in self.shapes], axis=-1)
+    @cached_property
+    def places(self) -> dict[str, tuple[slice, tuple[int, ...]]]:
+        """Where each block stands, and its shape."""
+        return {name: (bounds, shape) for (name, shape), bounds in zip(self.shapes.items(), self.bounds, strict=True)}
 
-    def split(self, whole: Array) -> dict[str, Array]:
+    def join(self, arrays: Mapping[str, Array]) -> Array:
+        """The blocks as one vector, not to be written to: of blocks that :meth:`split` made it is what they show."""
+        if isinstance(arrays, Laid) and arrays.flat is self and arrays.whole.ndim == 1:
+            return arrays.whole
+        return np.concatenate([arrays[name] for name in self.shapes], axis=None)
+
+    def rows(self, arrays: Mapping[str, Array], count: int) -> Array:
+        """Stacks of ``count`` copies of each block as a matrix with one row a copy."""
+        return np.concatenate([arrays[name].reshape(count, -1) for name in self.shapes], axis=1)
+
+    def split(self, whole: Array) -> Laid:
         """The blocks of a vector, or stacks of them, with the matrix's rows as the leading axis: views."""
-        return {
-            name: whole[..., bounds].reshape(whole.shape[:-1] + shape)
-            for (name, shape), bounds in zip(self.shapes.items(), self.bounds, strict=True)
-        }
+        return Laid(self, whole)
+
+    @cached_property
+    def filled(self) -> Array | slice:
+        """The blocks that have entries."""
+        filled = np.flatnonzero(self.sizes)
+        return filled if len(filled) < len(self.sizes) else slice(None)
+
+    @cached_property
+    def begins(self) -> Array:
+        """Where those begin."""
+        return np.asarray(self.starts[:-1][self.filled])
 
     def largest(self, whole: Array) -> Array:
         """The largest value of each block; 0 for one without entries, and where all are below 0."""
-        filled = np.flatnonzero(self.sizes)
         largest = np.zeros(len(self.sizes), whole.dtype)
-        if len(filled):
-            largest[filled] = np.maximum(np.maximum.reduceat(whole, self.starts[filled]), 0)
+        if len(self.begins):
+            largest[self.filled] = np.maximum(np.maximum.reduceat(whole, self.begins), 0)
         return largest
 
     def total(self, whole: Array) -> Array:
         """The sum of each block, of a vector or of each row of a matrix."""
-        filled = np.flatnonzero(self.sizes)
         sums = np.zeros((*whole.shape[:-1], len(self.sizes)), whole.dtype)
-        if len(filled):
-            sums[..., filled] = np.add.reduceat(whole, self.starts[filled], axis=-1)
+        if len(self.begins):
+            sums[..., self.filled] = np.add.reduceat(whole, self.begins, axis=-1)
         return sums
 
     def median(self, whole: Array, counted: Array) -> Array:
@@ -75,7 +93,7 @@ class Flat:
         medians = np.zeros(len(self.sizes))
         owner, values = self.owner[counted], whole[counted]
         if len(values):
-            values = values[np.lexsort((values, owner))]
+            values = _sorted(owner, values)
             count = np.bincount(owner, minlength=len(self.sizes))
             first = np.cumsum(count) - count
             some = count > 0
@@ -84,21 +102,74 @@ class Flat:
         return medians
 
 
-def layouts(shapes: Mapping[str, tuple[int, ...]], most: int = TOGETHER) -> Iterator[Flat]:
+def _sorted(owner: Array, values: Array) -> Array:
+    """The values of each block in order, block by block: complex numbers sort by their real parts first."""
+    if not np.isfinite(values).all():
+        return np.asarray(values[np.lexsort((values, owner))])
+    pairs = np.empty(len(values), complex)
+    pairs.real, pairs.imag = owner, values
+    pairs.sort()
+    return pairs.imag
+
+
+class Laid(Mapping[str, Array]):
+    """Blocks by name that are views of one vector, or of a matrix with one row a copy."""
+
+    __slots__ = ("flat", "whole")
+
+    def __init__(self, flat: Flat, whole: Array) -> None:
+        self.flat, self.whole = flat, whole
+
+    def __getitem__(self, name: str) -> Array:
+        bounds, shape = self.flat.places[name]
+        if self.whole.ndim == 1:
+            return self.whole[bounds].reshape(shape)
+        return self.whole[..., bounds].reshape(self.whole.shape[:-1] + shape)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.flat.shapes)
+
+    def __len__(self) -> int:
+        return len(self.flat.shapes)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.flat.shapes
+
+
+def end_to_end(shapes: Shapes) -> Flat:
+    """All blocks in one layout, however large."""
+    return _end_to_end(tuple(shapes.items()))
+
+
+@lru_cache(REMEMBERED)
+def _end_to_end(shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> Flat:
+    return Flat(dict(shapes))
+
+
+def layouts(shapes: Shapes, most: int = TOGETHER) -> tuple[Flat, ...]:
     """The blocks in groups of no more than ``most`` entries; a block that is larger makes a group of its own."""
-    group: dict[str, tuple[int, ...]] = {}
+    return _layouts(tuple(shapes.items()), most)
+
+
+@lru_cache(REMEMBERED)
+def _layouts(shapes: tuple[tuple[str, tuple[int, ...]], ...], most: int) -> tuple[Flat, ...]:
+    groups: list[dict[str, tuple[int, ...]]] = []
     held = 0
-    for name, shape in shapes.items():
+    for name, shape in shapes:
         size = prod(shape)
-        if group and held + size > most:
-            yield Flat(group)
-            group, held = {}, 0
-        group[name] = shape
+        if not groups or held + size > most:
+            groups.append({})
+            held = 0
+        groups[-1][name] = shape
         held += size
-    if group:
-        yield Flat(group)
+    return tuple(_end_to_end(tuple(group.items())) for group in groups)
 
 
-def shapes_of(arrays: Mapping[str, Array], names: Sequence[str] | None = None) -> dict[str, tuple[int, ...]]:
-    """The shape of each array, by name; of ``names`` only, where given."""
-    return {name: np.shape(arrays[name]) for name in names or arrays}
+def put_together(parts: Sequence[Laid]) -> Mapping[str, Array]:
+    """The blocks of several layouts by name."""
+    return parts[0] if len(parts) == 1 else {name: array for part in parts for name, array in part.items()}
+
+
+def shapes_of(arrays: Mapping[str, Array]) -> Shapes:
+    """The shape of each array, by name."""
+    return arrays.flat.shapes if isinstance(arrays, Laid) else {name: array.shape for name, array in arrays.items()}

@@ -6,8 +6,8 @@ directions are the rows of one matrix over all entries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,70 +15,142 @@ from bptt_check.bench import Bench, Off
 from bptt_check.compare import ROUNDING_SAFETY
 from bptt_check.differences.estimate import drive
 from bptt_check.directions import flat_divisors, smallest_seen
-from bptt_check.flat import Flat, shapes_of
+from bptt_check.flat import Flat, end_to_end, shapes_of
 from bptt_check.points import total_size
 from bptt_check.subject import Array, Point
 
 MATRIX = 2**18  # entries of all directions together, up to which they are laid end to end
+ALIKE = 30.0  # times more that entries of one block may round than those of another that shares a direction
+MOST_GROUPS = 2  # of such blocks; where there are more, each block has a direction of its own
 Elsewhere = tuple[Point, Mapping[str, Array]]
 
 
 @dataclass(frozen=True)
 class Glance:
-    """What was seen: along each direction over all blocks, along one of each block, and along one elsewhere.
+    """What was seen along directions over many blocks at once, along one of each block, and along one elsewhere.
 
-    ``directions`` and ``divisors`` by block: the block's own direction, and what its entries were divided by. ``seen``
-    is the smallest relative error of one entry that those over all blocks and its own would have shown.
+    ``shared``: blocks that share directions, and what was seen along these. ``own`` and ``directions``: the
+    block's own direction, where it had one. ``divisors``: what its entries were divided by. ``seen``: the smallest
+    relative error of one entry that all of these would have shown. ``calm``: nothing is off by more than the arithmetic
+    explains that it was all done in, rounded constants left aside; then no look at single blocks could see more.
     """
 
-    together: tuple[Off, ...]
+    shared: Sequence[tuple[Sequence[str], tuple[Off, ...]]]
     own: Mapping[str, Off]
     directions: Mapping[str, Array]
     divisors: Mapping[str, Array]
     seen: Mapping[str, float]
     elsewhere: Off | None
+    calm: bool = False
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing is off along any direction at the point."""
+        return not any(off.ratio > 1 for _, offs in self.shared for off in (*offs, *self.own.values()))
 
 
 def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None) -> Glance | None:
-    """Look along ``rounds`` directions over all blocks and one of each.
+    """Look along ``rounds`` directions over all blocks that round about alike; usually these are all there are.
 
-    ``elsewhere`` is a second point, and the gradient there: one direction more looks at that. ``None`` where
-    the subject is too large to be laid end to end, or the reference is not a complex step.
+    A block whose entries drown in rounding would drown those of all others in a direction that they share.
+    ``elsewhere`` is a second point, and the gradient there: one direction more looks at that. ``None`` where the
+    subject is too large to be laid end to end, the reference is not a complex step, or the blocks differ too much in
+    rounding.
     """
-    if not bench.reference.exact or total_size(bench.gradient.values()) * len(bench.gradient) > MATRIX:
+    if not bench.reference.exact or total_size(bench.gradient.values()) * rounds > MATRIX:
         return None
-    flat = Flat(shapes_of(bench.gradient))
+    laid = _laid(bench)
+    flat, groups = laid.flat, laid.groups()
+    there = _there(flat, bench, elsewhere)
+    if len(groups) > MOST_GROUPS:
+        return None
+    size, more = len(laid.divisor), int(there is not None)
+    rows = bench.rng.standard_normal((len(groups) * rounds + more, size))
+    rows[: len(groups) * rounds] /= laid.divisor
+    if len(groups) > 1:
+        for k, group in enumerate(groups):
+            rows[k * rounds : (k + 1) * rounds] *= np.isin(flat.owner, group)
+    if there is not None:
+        rows[-1] /= flat_divisors(flat, there[1], laid.level, laid.scale)
+    offs, last = _seen(laid, rows, there)
+    names = list(flat.shapes)
+    shared = [
+        ([names[block] for block in group], tuple(offs[k * rounds : (k + 1) * rounds]))
+        for k, group in enumerate(groups)
+    ]
+    seen = {name: smallest for of, offs in shared for smallest in _smallest([offs]) for name in of}
+    calm = laid.calm(rows[: len(offs)], offs)
+    return Glance(shared, {}, {}, flat.split(laid.divisor), seen, last, calm)
+
+
+def glance_at_each(bench: Bench, before: Glance) -> Glance:
+    """The same and one direction more for each block alone."""
+    laid = _laid(bench)
+    flat, size = laid.flat, len(laid.divisor)
+    rows = np.zeros((len(flat.shapes), size))
+    rows[flat.owner, np.arange(size)] = bench.rng.standard_normal(size) / laid.divisor
+    own = dict(zip(flat.shapes, _seen(laid, rows, None)[0], strict=True))
+    pieces = {name: rows[k, bounds] for k, (name, bounds) in enumerate(zip(flat.shapes, flat.bounds, strict=True))}
+    directions = {name: v.reshape(flat.shapes[name]) for name, v in pieces.items()}
+    covered = {name: (*offs, own[name]) for names, offs in before.shared for name in names}
+    seen = dict(zip(covered, _smallest(list(covered.values())), strict=True))
+    return replace(before, own=own, directions=directions, seen=seen)
+
+
+def _smallest(covered: Sequence[tuple[Off, ...]]) -> list[float]:
+    """For each of several blocks, the smallest relative error that the directions through it would have shown."""
+    seen: list[float] = smallest_seen(np.array([[off.tolerance for off in offs] for offs in covered])).tolist()
+    return seen
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """A bench laid end to end. ``scale`` is the sensitivity by block."""
+
+    bench: Bench
+    flat: Flat
+    gradient: Array
+    level: Array
+    scale: Array
+    divisor: Array
+
+    def groups(self) -> list[Array]:
+        """The blocks in groups whose entries round about alike, along a direction."""
+        noise = np.sqrt(self.flat.total((self.level / self.divisor) ** 2) / np.maximum(self.flat.sizes, 1))
+        order = np.argsort(noise, kind="stable")
+        groups, first = [], 0
+        for k in range(1, len(order) + 1):
+            if k == len(order) or noise[order[k]] > ALIKE * noise[order[first]]:
+                groups.append(order[first:k])
+                first = k
+        return groups
+
+    def calm(self, rows: Array, offs: list[Off]) -> bool:
+        """Whether what is off along each row is no more than the rounding of a higher precision explains."""
+        bench = self.bench
+        if bench.plain is None:
+            return False
+        ratio = float(np.finfo(self.gradient.dtype).eps) / bench.eps
+        level = self.flat.join(bench.rounding.floor) + ratio * self.flat.join(bench.plain.rounding.level)
+        noise = ROUNDING_SAFETY * np.sqrt((rows * rows) @ (level * level))
+        return bool((np.abs([off.discrepancy for off in offs]) <= noise).all())
+
+
+def _laid(bench: Bench) -> _Laid:
+    flat = end_to_end(shapes_of(bench.gradient))
     gradient, level = flat.join(bench.gradient), flat.join(bench.rounding.level)
     scale = np.array([bench.rounding.sensitivity[name] or 1.0 for name in flat.shapes])
-    divisor = flat_divisors(flat, gradient, level, scale)
-    there = _there(flat, bench, elsewhere)
-    count, size, more = len(flat.shapes), len(divisor), int(there is not None)
-    drawn = bench.rng.standard_normal((rounds + 1 + more, size))
-    rows = np.zeros((rounds + count + more, size))
-    rows[:rounds] = drawn[:rounds] / divisor
-    rows[rounds + flat.owner, np.arange(size)] = drawn[rounds] / divisor
-    if there is not None:
-        rows[-1] = drawn[-1] / flat_divisors(flat, there[1], level, scale)
-    slopes = _slopes(bench, flat, rows, None if there is None else there[0])
-    offs = _offs(bench, flat, rows, slopes, gradient, level)
-    last = None if there is None else offs.pop()
-    if there is not None and last is not None:
-        at = float(slopes[-1] - rows[-1] @ there[1])
-        last = Off(at, last.tolerance, last.blunt, at)
-    own = offs[rounds : rounds + count]
-    shared = [off.tolerance for off in offs[:rounds]]
-    seen = smallest_seen(np.array([[off.tolerance, *shared] for off in own])).tolist()
-    pieces = {
-        name: rows[rounds + k, bounds] for k, (name, bounds) in enumerate(zip(flat.shapes, flat.bounds, strict=True))
-    }
-    return Glance(
-        together=tuple(offs[:rounds]),
-        own=dict(zip(flat.shapes, own, strict=True)),
-        directions={name: v.reshape(flat.shapes[name]) for name, v in pieces.items()},
-        divisors=flat.split(divisor),
-        seen=dict(zip(flat.shapes, seen, strict=True)),
-        elsewhere=last,
-    )
+    return _Laid(bench, flat, gradient, level, scale, flat_divisors(flat, gradient, level, scale))
+
+
+def _seen(laid: _Laid, rows: Array, there: tuple[Array, Array] | None) -> tuple[list[Off], Off | None]:
+    """What is off along each row; along the last of them at another point, where that is given."""
+    slopes = _slopes(laid.bench, laid.flat, rows, None if there is None else there[0])
+    offs = _offs(laid, rows, slopes)
+    if there is None:
+        return offs, None
+    last, at = offs.pop(), float(slopes[-1] - rows[-1] @ there[1])
+    return offs, Off(at, last.tolerance, last.blunt, at)
 
 
 def _there(flat: Flat, bench: Bench, elsewhere: Elsewhere | None) -> tuple[Array, Array] | None:
@@ -89,8 +161,9 @@ def _there(flat: Flat, bench: Bench, elsewhere: Elsewhere | None) -> tuple[Array
     return (flat.join({**bench.point, **elsewhere[0]}), gradient) if np.isfinite(gradient).all() else None
 
 
-def _offs(bench: Bench, flat: Flat, rows: Array, slopes: Array, gradient: Array, level: Array) -> list[Off]:
+def _offs(laid: _Laid, rows: Array, slopes: Array) -> list[Off]:
     """How far the gradient's prediction is off along each row: :meth:`bptt_check.bench.Bench.along`, all at once."""
+    bench, flat, gradient, level = laid.bench, laid.flat, laid.gradient, laid.level
     weighed, squares = rows * gradient.astype(float), rows * rows
     noise = np.sqrt(squares @ (level * level)) + bench.rounding.eps * np.sqrt((weighed * weighed).sum(axis=1))
     tolerance = bench.both * ROUNDING_SAFETY * noise

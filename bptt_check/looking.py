@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bptt_check import directions, search
+from bptt_check import directions, joint, search
 from bptt_check.bench import KINK, Bench, Off
 from bptt_check.compare import Comparison, is_timed, judge
 from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave, relieved
-from bptt_check.glance import Elsewhere, Glance, glance
+from bptt_check.errors import SubjectError, SubjectFailed
+from bptt_check.glance import Elsewhere, Glance, glance, glance_at_each
+from bptt_check.pace import Pace
 from bptt_check.results import Block, Finding, Verdict
 from bptt_check.settle import GRAVE, settled
 from bptt_check.structure import findings_of, structure
 from bptt_check.subject import Array, Point
 
-DIRECTIONS = 3  # over all blocks at once; each block has one more of its own
+DIRECTIONS = 3  # over all blocks at once; each block has one more of its own where those leave a doubt
 MANY = 12  # blocks, beyond which one direction over all of them is saved: each has one of its own
 MOST_DIRECTIONS = 6  # of a block's own, drawn while they agree and what they see is too blunt
 ENTRIES = 256  # a block of up to this many that its directions do not settle is compared entry by entry,
 DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of real differences
 DEAR = 300  # evaluations after which a block that is off is sampled, unless it is as small as SMALL: others wait
 SMALL = 32
+FEW = 3  # entries that show a wrong block, and its largest, where no more is asked for
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
 ESCALATION = 2000  # loss evaluations after which no more directions are drawn where each costs a ladder
 STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
@@ -57,25 +60,30 @@ def entry_by_entry(bench: Bench, resolution: float) -> Looked:
     return Looked(blocks, _findings(bench, confirmed), 0.0, comparisons=comparisons)
 
 
-def along_directions(bench: Bench, resolution: float, elsewhere: Elsewhere | None = None) -> Looked:
-    """All blocks along a few directions at once, each along one of its own, then the entries where one is off.
+def along_directions(
+    bench: Bench, resolution: float, elsewhere: Elsewhere | None = None, *, whole: bool = True
+) -> Looked:
+    """All blocks along a few directions at once; where one is off or too blunt, each along its own, then entries.
 
     ``elsewhere``: a second point and the gradient there, looked at in passing where that costs nothing.
+    ``whole=False``: a block that is gravely wrong beyond doubt is shown by a few entries, not by all.
     """
-    rounds = DIRECTIONS - (len(bench.gradient) > MANY)
-    seen = glance(bench, rounds, elsewhere) or _one_by_one(bench, rounds if bench.reference.exact else 0)
+    seen = glance(bench, DIRECTIONS, elsewhere)
+    if seen and _settles(bench, seen, resolution):
+        return _agreed(bench, seen, resolution)
+    seen = glance_at_each(bench, seen) if seen else _one_by_one(bench)
     looks = _looks(bench, seen, resolution)
     borne_out = settled(bench, {name: look.worst_along() for name, look in looks.items() if look.is_grave()})
     for name in borne_out:
-        looks[name].borne_out = True
+        looks[name].borne_out, looks[name].whole = True, whole
     blocks = {name: look.block() for name, look in looks.items()}
-    if any(off.ratio > 1 for off in seen.together) and all(b.verdict is Verdict.AGREES for b in blocks.values()):
+    if not seen.agrees and all(b.verdict is Verdict.AGREES for b in blocks.values()):
         for look in looks.values():
             look.look(draws=DIRECTIONS)
         blocks = {name: look.block() for name, look in looks.items()}
     blocks = {name: look.sampled(blocks[name]) for name, look in looks.items()}
     confirmed = {name: look.confirmed for name, look in looks.items() if look.confirmed}
-    missed = _missed(looks.values(), resolution)
+    missed = _missed([look.tolerances for look in looks.values()], resolution)
     comparisons = {name: c.comparison for name, c in confirmed.items()}
     return Looked(blocks, _findings(bench, confirmed), missed, seen.elsewhere, comparisons)
 
@@ -86,27 +94,68 @@ def at_a_glance(bench: Bench, resolution: float, elsewhere: Elsewhere) -> Looked
     Where all is right this says as much as one entry after the other, at a tenth of the cost.
     """
     seen = None if bench.broken else glance(bench, DIRECTIONS, elsewhere)
-    if seen is None or max(seen.seen.values()) > resolution:
+    if seen is None or not seen.agrees:
         return None
-    if any(off.ratio > 1 for off in (*seen.together, *seen.own.values())):
+    if _settles(bench, seen, resolution):
+        return _agreed(bench, seen, resolution)
+    seen = glance_at_each(bench, seen)
+    if not seen.agrees or max(seen.seen.values()) > resolution:
         return None
     looks = _looks(bench, seen, resolution)
-    blocks = {name: look.block() for name, look in looks.items()}
-    return Looked(blocks, (), _missed(looks.values(), resolution), seen.elsewhere)
+    missed = _missed([look.tolerances for look in looks.values()], resolution)
+    return Looked({name: look.block() for name, look in looks.items()}, (), missed, seen.elsewhere)
 
 
-def _one_by_one(bench: Bench, rounds: int) -> Glance:
+def from_afar(bench: Bench, resolution: float) -> Looked | None:
+    """All blocks of a large subject along a few directions at once; ``None`` where that does not settle everything."""
+    pace = Pace(bench.sweeping.progress)
+    seen = joint.together(bench, resolution, pace.at)
+    pace.at(1.0)
+    return None if seen is None else Looked(seen.blocks, (), seen.miss_probability)
+
+
+def _settles(bench: Bench, seen: Glance, resolution: float) -> bool:
+    return not bench.broken and seen.calm and seen.agrees and max(seen.seen.values()) <= resolution
+
+
+def _agreed(bench: Bench, seen: Glance, resolution: float) -> Looked:
+    """All blocks agree along all directions that ran through them; shown is what the subject's own rounding adds.
+
+    Its gradient in a higher precision is the right one, as finely as directions see; so each entry of the gradient as
+    handed out can be held against that.
+    """
+    rounded, equations = bench.rounded(resolution), bench.subject.equations
+    worst = {name: off for names, offs in seen.shared for off in [max(offs, key=lambda o: o.ratio)] for name in names}
+    blocks = {
+        name: Block(
+            name=name,
+            verdict=Verdict.AGREES,
+            shape=a.shape,
+            equation=equations.get(name),
+            compared=a.size,
+            max_relative_error=max(abs(worst[name].discrepancy), rounded[name]),
+            tolerance_ratio=worst[name].ratio,
+            resolution=seen.seen[name],
+        )
+        for name, a in bench.gradient.items()
+    }
+    missed = _missed([[off.tolerance for off in offs] for _, offs in seen.shared], resolution)
+    return Looked(blocks, (), missed, seen.elsewhere)
+
+
+def _one_by_one(bench: Bench) -> Glance:
     """Directions over all blocks, one at a time; those of single blocks are left for later."""
+    rounds = DIRECTIONS - (len(bench.gradient) > MANY) if bench.reference.exact else 0
     divisor = directions.divisors(bench.gradient, bench.levels(), bench.rounding.sensitivity)
     together = tuple(bench.along(_drawn(bench, divisor, tuple(bench.gradient))) for _ in range(rounds))
-    return Glance(together, {}, {}, divisor, {}, None)
+    return Glance([(list(bench.gradient), together)], {}, {}, divisor, {}, None)
 
 
 def _looks(bench: Bench, seen: Glance, resolution: float) -> dict[str, _Block]:
     """Each block with what was seen of it so far, its own direction drawn where none was yet."""
-    shared = tuple(off.tolerance for off in seen.together)
-    looks = {}
+    looks, covered = {}, {name: offs for names, offs in seen.shared for name in names}
     for name in bench.gradient:
+        shared = tuple(off.tolerance for off in covered[name])
         look = looks[name] = _Block(bench, name, seen.divisors[name], resolution, shared)
         if name in seen.own:
             look.saw(seen.own[name], seen.directions[name], seen.seen[name])
@@ -114,9 +163,8 @@ def _looks(bench: Bench, seen: Glance, resolution: float) -> dict[str, _Block]:
     return looks
 
 
-def _missed(looks: Iterable[_Block], resolution: float) -> float:
-    """The chance that an error went unseen, in the block where it is largest."""
-    covered = [look.tolerances for look in looks]
+def _missed(covered: Sequence[Sequence[float]], resolution: float) -> float:
+    """The chance that an error went unseen, in the block where it is largest; ``covered``: by block, the tolerances."""
     alike = len({len(tolerances) for tolerances in covered}) == 1
     groups = [np.array(covered)] if alike else covered
     return max(float(np.max(directions.miss_probability(group, resolution))) for group in groups)
@@ -132,8 +180,13 @@ def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -
         return ()
     there = replace(bench, point={**bench.point, **point}, gradient=finite)
     there = replace(there, reference=bench.reference.at(there.point))
+    if joint.applies(there):
+        return stale(joint.elsewhere(there))
     divisor = directions.divisors(finite, bench.levels(), bench.rounding.sensitivity)
-    return stale(there.along(_drawn(there, divisor, tuple(finite))))
+    try:
+        return stale(there.along(_drawn(there, divisor, tuple(finite))))
+    except (SubjectFailed, SubjectError):  # no complex derivative there
+        return ()
 
 
 def stale(off: Off) -> tuple[Finding, ...]:
@@ -159,6 +212,7 @@ class _Block:
     worst: Off | None = None
     along_worst: Array | None = None
     borne_out: bool = False
+    whole: bool = True
 
     seen: float = np.inf
     drawn: int = 0
@@ -206,6 +260,9 @@ class _Block:
         along = self._along(worst)
         if along.verdict is Verdict.AGREES and worst.ratio <= 1:
             return along
+        few = None if self.whole else self._few()
+        if few is not None:
+            return few
         dear = worst.ratio > 1 and not self.bench.subject.stacked and self.bench.bill.total > DEAR
         dear = dear and self.divisor.size > SMALL
         if self._is_small() and not dear:
@@ -227,6 +284,17 @@ class _Block:
             tolerance_ratio=off.ratio,
             resolution=self.seen,
         )
+
+    def _few(self) -> Block | None:
+        """A few entries of a block that is known to be wrong, its largest among them; ``None`` where none is wrong."""
+        a = self.bench.gradient[self.name]
+        few = np.unique([int(np.abs(a).argmax()), *self.bench.rng.permutation(a.size)[:FEW]])
+        sample = self._judged(few)
+        if sample.verdict is not Verdict.DISAGREES:
+            return None
+        wrong = int(self.confirmed.comparison.wrong.sum()) if self.confirmed else 0
+        note = f"{wrong} of the {len(few)} entries looked at disagree" if len(few) < a.size else sample.note
+        return replace(sample, compared=a.size, note=note)
 
     def _looked_up(self, along: Block) -> Block:
         """Directions see too bluntly here: a few entries at least, for what is grossly wrong shows in any of them."""

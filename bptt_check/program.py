@@ -96,18 +96,29 @@ class Program:
     ----------
     trace: the forward pass, in the precision to work in.
     dl, dl_ds: ∂l(t)/∂h(t), and where the loss sees the memory too, ∂l(t)/∂s(t); each (T, B, H).
+    dl_again: what reaches h(t) besides, because it is handed out twice; it joins the carry, as h of the last step does.
     held: for targets of a step, (T, …) each, values that take the place of what the line computes once it is computed,
         ``held["ds"][t-1]`` at step t. Each line is then judged by what it was given, and two mistakes do not hide each
         other.
     """
 
     def __init__(
-        self, trace: Trace, dl: Array, *, dl_ds: Array | None = None, held: Mapping[str, Array] | None = None
+        self,
+        trace: Trace,
+        dl: Array,
+        *,
+        dl_ds: Array | None = None,
+        dl_again: Array | None = None,
+        held: Mapping[str, Array] | None = None,
     ) -> None:
         self.lines = lines_of(trace.variant)
+        arriving = {"ds_next": dl_ds, "dh_next": dl_again}
+        self.joining = {carry: array for carry, array in arriving.items() if array is not None and array.any()}
+        if trace.variant.feedback == "s" and "dh_next" in self.joining:  # no line reads that carry
+            dl = dl + self.joining.pop("dh_next")
         self.T, self.held = trace.T, dict(held or {})
         steps = {k: getattr(trace, k) for k in ("x", "h", "s", "g", "i", "f", "o")}
-        tools = {"tanh": np.tanh, "logistic": logistic, "clip": np.clip}
+        tools = {"tanh": np.tanh, "logistic": logistic, "clip": np.clip, "hstack": np.hstack}
         lengths = {"T": trace.T, "B": dl.shape[1], "D": trace.x[1].shape[-1], "H": dl.shape[2]}
         slot = np.zeros_like(dl[0])
         self.start: dict[str, Any] = {
@@ -121,7 +132,6 @@ class Program:
             **{f"dz_{k}_later": slot for k in trace.variant.blocks},
             "ds_next": slot,
         }
-        self.dl_ds = dl_ds if dl_ds is not None and dl_ds.any() else None
         self.blocks = trace.variant.blocks
         self._after: list[dict[str, Any]] | None = None
         self._right: dict[str, Array] | None = None
@@ -164,8 +174,8 @@ class Program:
         found: dict[str, list[Array]] = {target: [] for target, _, _ in lines}
         for t in range(self.T, down_to, -1):
             env["t"] = t
-            if self.dl_ds is not None:
-                env["ds_next"] = env["ds_next"] + self.dl_ds[t - 1]
+            for carry, array in self.joining.items():
+                env[carry] = env[carry] + array[t - 1]
             for target, code, held in lines:
                 value = eval(code, env)
                 found[target].append(value)

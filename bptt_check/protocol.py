@@ -5,22 +5,22 @@ A backward pass can be right once and wrong twice. Each way that this happens is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from bptt_check.errors import SubjectError, SubjectWarning
+from bptt_check.errors import SubjectError, SubjectFailed, SubjectWarning
 from bptt_check.manners import look_at_gradient, look_at_loss, note
-from bptt_check.points import Array, Point, copied, pair_of, scalar
+from bptt_check.points import Array, Point, copied, identical, pair_of, scalar
 from bptt_check.results import Finding
 from bptt_check.subject import Subject
-from bptt_check.watch import random_states, unprinted
+from bptt_check.watch import States, random_states, unprinted
 
 REPEAT = 1e3  # in ulps: two runs at one point that differ by more are not the same function
 NOT_WATCHED = "protocol=False: a second call, one elsewhere, and a cache's second use were not looked at"
-ELSEWHERE = 0.01  # relative move of the second point at which the subject is called
+ELSEWHERE = (0.01, 1e-4)  # relative move of the second point at which the subject is called; the nearer if it must be
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,12 @@ class Observations:
         return any(finding.kind in ("random-gradient", "accumulates") for finding in self.findings)
 
 
-def observe(subject: Subject, *, eps: float, rng: np.random.Generator, repeats: int = 2) -> Observations:
+def observe(
+    subject: Subject, *, eps: float, rng: np.random.Generator, repeats: int = 2, before: States | None = None
+) -> Observations:
     """Call the subject here, here again, and at a point nearby, watching inputs, results, caches and global state.
+
+    ``before``: how the global generators stood before any of its code ran, where that is known.
 
     Raises
     ------
@@ -61,13 +65,12 @@ def observe(subject: Subject, *, eps: float, rng: np.random.Generator, repeats: 
     SubjectFailed
         Where the subject's code raises.
     """
+    before = before or random_states()
     with unprinted() as printed:
-        states = random_states()
         watch = _Watch(subject, eps)
         calls = watch.with_cache if subject.pair else watch.without_cache
-        seen = calls(_near(subject.point, rng), max(2, repeats))
-        draws = random_states() != states
-    if draws:
+        seen = _nearer(watch, calls, rng, max(2, repeats))
+    if random_states() != before:
         message = "the global random generator is used; give the code a generator of its own"
         note(watch.findings, "global-random", message, fault=False)
     if printed.count:
@@ -119,6 +122,7 @@ class _Watch:
     heard: list[SubjectWarning] = field(default_factory=list)
     losses: int = 0
     gradients: int = 0
+    called_at: Point | None = None
 
     def without_cache(self, elsewhere: Point, repeats: int) -> Seen:
         """Loss and gradient as two functions."""
@@ -155,6 +159,7 @@ class _Watch:
     def loss(self, at: Point) -> float:
         """The loss at a point, watched."""
         self.losses += 1
+        self.called_at = at
         point = copied(at)
         value = self.number(self.subject.call(self.subject.loss_at, point, "the loss", self.heard))
         self.unchanged(at, point, "the loss")
@@ -163,6 +168,7 @@ class _Watch:
     def gradient(self, at: Point) -> tuple[Mapping[str, Any], dict[str, Array]]:
         """The gradient at a point, as returned and as checked."""
         self.gradients += 1
+        self.called_at = at
         point = copied(at)
         raw = self.subject.call(self.subject.gradient_at, point, "the gradient", self.heard)
         return self.looked_at(raw, at, point)
@@ -171,6 +177,7 @@ class _Watch:
         """Loss and cache at a point; with the cache go the point it belongs to and the copy that was handed over."""
         assert self.subject.pair is not None
         self.losses += 1
+        self.called_at = at
         point = copied(at)
         value, cache = pair_of(self.subject.call(self.subject.pair[0], point, "the loss", self.heard))
         self.unchanged(at, point, "the loss")
@@ -181,6 +188,7 @@ class _Watch:
         assert self.subject.pair is not None
         self.gradients += 1
         cache, at, point = cached
+        self.called_at = at
         raw = self.subject.call(self.subject.pair[1], cache, "the gradient", self.heard)
         return self.looked_at(raw, at, point)
 
@@ -206,14 +214,13 @@ class _Watch:
         """Inputs are as they were handed over."""
         for name, array in before.items():
             now = after.get(name)
-            if now is None or now.shape != array.shape or not (now == array).all():
+            if now is None or not identical(now, array):
                 note(self.findings, "changed-inputs", f"{what} changes its input {name}; work on a copy")
 
     def still(self, raw: Mapping[str, Any], gradient: Mapping[str, Array]) -> None:
         """What was handed out first is still what it was."""
         for name, array in gradient.items():
-            now = np.asarray(raw[name])
-            if now.shape != array.shape or not ((now == array).all() or np.array_equal(now, array, equal_nan=True)):
+            if not identical(np.asarray(raw[name]), array):
                 message = f"the gradient of {name} that was handed out changes with a later call; hand out a copy"
                 note(self.findings, "result-overwritten", message)
 
@@ -245,7 +252,7 @@ class _Watch:
         for name in {**one, **other}:
             if name not in one or name not in other:
                 return name
-            if (one[name] == other[name]).all():
+            if identical(one[name], other[name]):
                 continue
             a, b = one[name].astype(float), other[name].astype(float)
             finite = np.isfinite(a)
@@ -257,9 +264,32 @@ class _Watch:
         return ""
 
 
-def _near(point: Point, rng: np.random.Generator) -> dict[str, Array]:
+def _nearer(watch: _Watch, calls: Callable[[Point, int], Seen], rng: np.random.Generator, repeats: int) -> Seen:
+    """What the calls show; where code has no value, or no finite gradient, at the second point, one nearer is taken.
+
+    A matrix may not be positive definite there, or a map leave its domain: that is no fault of code that is right here.
+    """
+    point = watch.subject.point
+    for far in ELSEWHERE[:-1]:
+        try:
+            seen = calls(_near(point, rng, far), repeats)
+        except (SubjectFailed, SubjectError):
+            if watch.called_at is point:
+                raise
+            continue
+        if _finite(seen[3]) or not _finite(seen[1]):
+            return seen
+        watch.findings.pop("not-finite", None)
+    return calls(_near(point, rng, ELSEWHERE[-1]), repeats)
+
+
+def _finite(gradient: Mapping[str, Array]) -> bool:
+    return all(np.isfinite(array).all() for array in gradient.values())
+
+
+def _near(point: Point, rng: np.random.Generator, far: float) -> dict[str, Array]:
     """A point where everything is a little different."""
     return {
-        name: (array * (1 + ELSEWHERE * rng.uniform(0.5, 1, array.shape))).astype(array.dtype)
+        name: (array * (1 + far * rng.uniform(0.5, 1, array.shape))).astype(array.dtype)
         for name, array in point.items()
     }

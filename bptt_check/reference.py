@@ -15,11 +15,11 @@ import numpy as np
 
 from bptt_check.differences import Central, ComplexStep, Method, Richardson
 from bptt_check.differences.estimate import Estimate
-from bptt_check.differences.evaluate import along
+from bptt_check.differences.evaluate import along, values_along
 from bptt_check.differences.ladder import laddered
 from bptt_check.differences.noise import noise_at
 from bptt_check.errors import SubjectError, SubjectFailed
-from bptt_check.flat import layouts, shapes_of
+from bptt_check.flat import Flat, layouts, put_together, shapes_of
 from bptt_check.points import scalar, total_size
 from bptt_check.subject import Array, Point, Subject
 
@@ -31,6 +31,7 @@ COARSE_ULPS = 2.0  # least noise of a loss whose arithmetic has a type of its ow
 COARSE = 1e-6  # share of the loss beyond which its noise is asked for once more, along shorter lines
 STEEP = 1e-3  # how much shorter a direction's move of some entry must be for that to make a difference
 SIGNS = np.array([-1.0, 1.0])
+PLAIN = 2.0**-17  # step of the quotient that is tried first, where both noise and truncation are usually nothing
 SHORTER = 2.0**-8  # widest step of a second quotient, as a share of the direction
 DIGITS = 0.1  # relative error below which a difference quotient has a digit to speak with
 TAMER = (0.25, 0.05)  # factors on the point at which a complex step is tried where no quotient speaks at the point
@@ -107,10 +108,12 @@ def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
     complex numbers does not depend on the point, so that it is asked again at points scaled down.
     """
     value = counter.complex_along(point, direction)
+    if counter.borne_out(point, direction, value):
+        return ""
     off = counter.quotient_off(point, direction, value)
     if off is None:
         return ""
-    noise = noise_at(counter.loss, point, direction=direction, stacked=counter.subject.stacked)
+    noise = noise_at(counter.loss_if_any, point, direction=direction, stacked=counter.subject.stacked)
     off = counter.quotient_off(point, direction, value, noise, careful=True)
     if off is None:
         return ""
@@ -135,12 +138,12 @@ def _differences(subject: Subject, counter: _Counted, direction: Point, why_not:
         point = _as_type(blocks, kind)
         try:
             noise = noise_at(
-                counter.loss, point, direction=direction, eps=_working_eps(subject), stacked=subject.stacked
+                counter.loss_if_any, point, direction=direction, eps=_working_eps(subject), stacked=subject.stacked
             )
             size = abs(float(counter.loss(point)))
             inner = _inner(point, direction) if noise > COARSE * size else None
             if inner is not None:  # a loss that changes greatly along so short a line is steep, not noisy
-                noise = min(noise, noise_at(counter.loss, point, direction=inner, eps=_working_eps(subject)))
+                noise = min(noise, noise_at(counter.loss_if_any, point, direction=inner, eps=_working_eps(subject)))
             if subject.precision:  # nine values on a coarse grid can agree by chance
                 noise = max(noise, COARSE_ULPS * float(np.finfo(subject.precision).eps) * size)
             if best is not None and best.noise is not None:  # what long double shows is there in float64 too
@@ -180,13 +183,35 @@ class _Counted:
             raise SubjectError(f"the loss of {self.subject.name} is {value} beside the point")
         return value
 
+    def borne_out(self, point: Point, direction: Point, value: Any) -> bool:
+        """Whether the plainest quotient, two values, agrees with ``value`` so well that no error is asked for."""
+        step = np.result_type(*point.values()).type(PLAIN)
+        offsets = np.array([-step, step])
+        if (whole := _whole(point, direction)) is None:
+            values: Any = values_along(self.loss_if_any, point, direction, offsets, stacked=self.subject.stacked)
+        else:
+            flat, here, move = whole
+            rows = here + offsets[:, None] * move
+            each = flat.split(rows) if self.subject.stacked else None
+            values = self.loss_if_any(each) if each else [self.loss_if_any(flat.split(row)) for row in rows]
+        before, after = np.broadcast_to(values, 2)
+        quotient = float((after - before) / (2 * step))
+        return bool(quotient) and abs(float(value) - quotient) <= AGREEMENT * abs(quotient)
+
+    def loss_if_any(self, point: Point) -> Any:
+        """The loss, not a number where it has none: a step beside the point may leave its domain."""
+        try:
+            return self.loss(point)
+        except (SubjectFailed, SubjectError):
+            return np.result_type(*point.values()).type(np.nan)
+
     def quotient_off(
         self, point: Point, direction: Point, value: Any, noise: float | None = None, *, careful: bool = False
     ) -> tuple[float, float] | None:
         """``None`` where a difference quotient agrees with ``value``, else the quotient and its error."""
 
         def by(method: Method) -> Estimate:
-            return along(method, self.loss, point, direction, noise=noise, stacked=self.subject.stacked)
+            return along(method, self.loss_if_any, point, direction, noise=noise, stacked=self.subject.stacked)
 
         def off(quotient: Estimate) -> tuple[float, float] | None:
             result, error = float(quotient.value), 10 * float(quotient.error)
@@ -204,34 +229,49 @@ class _Counted:
 
     def complex_along(self, point: Point, direction: Point) -> Any:
         step = ComplexStep().step
-        value = self.loss({name: array + 1j * step * direction.get(name, 0) for name, array in point.items()})
+        if (whole := _whole(point, direction)) is None:
+            value = self.loss({name: array + 1j * step * direction.get(name, 0) for name, array in point.items()})
+        else:
+            flat, here, move = whole
+            value = self.loss(flat.split(here + 1j * (step * move)))
         if not isinstance(value, np.complexfloating):
             raise SubjectError("the loss of a complex point is real: the imaginary part is dropped on the way")
         return value.imag / step
 
 
-def _as_type(blocks: Point, kind: Any) -> dict[str, Array]:
-    return {name: array.astype(kind) for name, array in blocks.items()}
+def _whole(point: Point, direction: Point) -> tuple[Flat, Array, Array] | None:
+    """A small point and a direction through all of it, laid end to end."""
+    groups = layouts(shapes_of(point))
+    if len(groups) > 1 or len(direction) < len(point):
+        return None
+    return groups[0], groups[0].join(point), groups[0].join(direction)
+
+
+def _as_type(blocks: Point, kind: Any) -> Point:
+    return put_together([flat.split(flat.join(blocks).astype(kind)) for flat in layouts(shapes_of(blocks))])
 
 
 def _has_long_double() -> bool:
     return bool(np.finfo(np.longdouble).eps < np.finfo(np.float64).eps)
 
 
-def _probe_direction(blocks: Point, gradient: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+def _probe_direction(blocks: Point, gradient: Mapping[str, Array], rng: np.random.Generator) -> Point:
     """A random direction in which each block counts about alike, no entry moving by more than its own size or 1."""
-    sizes = {name: float(np.sqrt(np.square(a.astype(float, copy=False)).sum())) for name, a in gradient.items()}
+    sizes: dict[str, float] = {}
+    for flat in layouts(shapes_of(gradient)):
+        squares = flat.total(np.square(flat.join(gradient).astype(float, copy=False)))
+        sizes |= dict(zip(flat.shapes, np.sqrt(squares).tolist(), strict=True))
     norms = {name: sizes.get(name, 0.0) for name in blocks}
     typical = max((norm for norm in norms.values() if isfinite(norm)), default=0.0) or 1.0
     share = {name: typical / norm if isfinite(norm) and norm > 1e-3 * typical else 1e3 for name, norm in norms.items()}
     largest = max(share.values())
-    direction: dict[str, Array] = {}
+    direction = []
     for flat in layouts(shapes_of(blocks)):
         shares = np.array([share[name] / largest for name in flat.shapes])[flat.owner]
         moves = np.maximum(np.abs(flat.join(blocks).astype(float, copy=False)), 0.1)
         signed = rng.choice(SIGNS, moves.shape) * rng.uniform(0.5, 1, moves.shape)
-        direction |= flat.split(signed * shares * moves)
-    return direction
+        direction.append(flat.split(signed * shares * moves))
+    return put_together(direction)
 
 
 def _inner(point: Point, direction: Point) -> dict[str, Array] | None:

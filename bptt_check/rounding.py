@@ -8,6 +8,9 @@ Three things make a right gradient differ from the exact one, and each is looked
 * noise: the gradient at a point moved by one ulp. It shows sums that cancel to nothing; it counts only up to a cap, an
   ulp of the largest sensitivity that the loss has to anything, because sloppy arithmetic shows here too;
 * the floor: an ulp of the block's largest entry, for rounding inside that no move of the point can show.
+
+Where the gradient's code carries a higher precision, conditioning is measured there, without noise, and the noise is
+what the two precisions differ by at the point itself: half the evaluations say as much.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from bptt_check.flat import Flat, layouts, shapes_of
+from bptt_check.errors import SubjectError, SubjectFailed
+from bptt_check.flat import Flat, end_to_end, layouts, put_together, shapes_of
 
 Array = np.ndarray[Any, Any]
 Point = Mapping[str, Array]
@@ -29,9 +33,10 @@ SINGLE = 1e-10  # precisions coarser than this are float32 and below
 GENUINE = 8.0  # how much worse than in one run rounding may be, in one precision beside another
 CONSTANTS = 1 / 8  # share of the rounding of a run that rounded constants alone can cause
 NOISE_CAP = 64  # ulps of the largest sensitivity that noise may account for
+JUMP = 1e5  # condition of an entry beside the largest of its block from which a jump is looked for, across a kink
 SIGNS = np.array([-1.0, 1.0])
 
-Together = Callable[[Mapping[str, Array]], Mapping[str, Array] | None]
+Together = Callable[[Mapping[str, Array]], Array | None]
 
 
 @dataclass(frozen=True)
@@ -55,12 +60,14 @@ class Rounding:
         higher. A share of the conditioning stays: constants rounded to the subject's own precision remain a part of
         it.
         """
-        level, floor = {}, {}
-        for name, own in self.level.items():
-            genuine = GENUINE * float(off[name].max(initial=0))
-            floor[name] = ratio * np.maximum(self.floor[name], genuine)
-            level[name] = (own - self.floor[name]) * CONSTANTS + floor[name]
-        return replace(self, level=level, floor=floor)
+        level, floor = [], []
+        for flat in layouts(shapes_of(self.level)):
+            own, own_floor = flat.join(self.level), flat.join(self.floor)
+            genuine = GENUINE * flat.largest(flat.join(off))
+            finer = ratio * np.maximum(own_floor, genuine[flat.owner])
+            level.append(flat.split((own - own_floor) * CONSTANTS + finer))
+            floor.append(flat.split(finer))
+        return replace(self, level=put_together(level), floor=put_together(floor))
 
 
 def measure(
@@ -88,16 +95,99 @@ def measure(
     for far, near in pairs:
         for group in groups:
             group.add(far, near, ulps)
-    sensitivity = sensitivities(point, at_point)
-    level: dict[str, Array] = {}
-    floor: dict[str, Array] = {}
+    return _rounding(groups, point, at_point, eps, of_the_form, calls)
+
+
+@dataclass(frozen=True)
+class Finer:
+    """A gradient in a higher precision than its subject's own, and the rounding level that this one has there."""
+
+    gradient: Mapping[str, Array]
+    own: Rounding
+    rounding: Rounding
+
+
+def measure_finer(
+    gradient: Callable[[Point], Mapping[str, Array]],
+    point: Point,
+    at_point: Mapping[str, Array],
+    *,
+    eps: float,
+    rng: np.random.Generator,
+    runs: int = 2,
+    of_the_form: Mapping[str, Array] | None = None,
+    together: Together | None = None,
+) -> tuple[Finer | None, int]:
+    """As :func:`measure`, the gradient evaluated in the precision of ``point``, finer than ``eps``; and the calls.
+
+    ``None`` where the gradient's code does not carry that.
+    """
+    ulps = WIDE if eps < SINGLE else WIDE_SINGLE
+    flat = end_to_end(shapes_of(point))
+    whole = flat.join(point)
+    moves = rng.choice(SIGNS, (runs, len(whole))) * (eps * _extent(flat, whole))
+    try:
+        here, far, calls = _here_and_there(gradient, flat, whole, ulps * moves, at_point, together)
+    except (SubjectFailed, SubjectError):
+        return None, 1
+    if here is None:
+        return None, calls
+    groups = [_Group.of(each, here) for each in layouts(shapes_of(at_point))]
+    for there, move in zip(far, moves, strict=True):
+        near = None
+        if any(group.jumps(there, ulps * eps) for group in groups):
+            near, calls = gradient(flat.split((whole + move).astype(whole.dtype))), calls + 1
+        for group in groups:
+            group.add(there, near, ulps)
     for group in groups:
-        parts = group.levels(at_point, sensitivity, eps)
-        level |= group.flat.split(parts[0])
-        floor |= group.flat.split(parts[1])
-    for name, brought in (of_the_form or {}).items():
-        if name in level:
-            level[name] = level[name] + brought
+        group.noise = np.abs(group.start - group.flat.join(at_point)).astype(float)
+    own = _rounding(groups, point, at_point, eps, of_the_form, calls)
+    off = put_together([group.flat.split(group.noise) for group in groups])
+    extended = put_together([group.flat.split(group.start) for group in groups])
+    ratio = float(np.finfo(whole.dtype).eps) / eps
+    return Finer(extended, own, own.sharper(ratio, off)), calls
+
+
+def _here_and_there(
+    gradient: Callable[[Point], Mapping[str, Array]],
+    flat: Flat,
+    whole: Array,
+    moves: Array,
+    at_point: Mapping[str, Array],
+    together: Together | None,
+) -> tuple[Mapping[str, Array] | None, list[Mapping[str, Array]], int]:
+    """The gradient at a point laid end to end and at moved ones, and the calls; ``None`` if it loses precision."""
+
+    def carried(found: Mapping[str, Array]) -> bool:
+        arrays = [found.get(name) for name in at_point]
+        return all(a is not None and a.dtype == whole.dtype and np.isfinite(a).all() for a in arrays)
+
+    of = end_to_end(shapes_of(at_point))
+    if together:
+        seen = together(flat.split(np.concatenate([whole[None], whole + moves]).astype(whole.dtype, copy=False)))
+        if seen is not None:
+            here, *there = (of.split(row) for row in seen)
+            return (here if seen.dtype == whole.dtype and np.isfinite(here.whole).all() else None), list(there), 1
+    found = gradient(flat.split(whole))
+    if not carried(found):
+        return None, [], 1
+    return found, [gradient(flat.split((whole + move).astype(whole.dtype))) for move in moves], 1 + len(moves)
+
+
+def _rounding(
+    groups: list[_Group],
+    point: Point,
+    at_point: Mapping[str, Array],
+    eps: float,
+    of_the_form: Mapping[str, Array] | None,
+    calls: int,
+) -> Rounding:
+    """What all runs have shown, by block."""
+    sensitivity = sensitivities(point, at_point)
+    found = [[group.flat.split(part) for part in group.levels(at_point, sensitivity, eps)] for group in groups]
+    level, floor = (put_together([parts[k] for parts in found]) for k in range(2))
+    if of_the_form:
+        level = {name: a + of_the_form[name] if name in of_the_form else a for name, a in level.items()}
     return Rounding(eps, level, floor, sensitivity, calls)
 
 
@@ -116,13 +206,14 @@ def _runs(
     """The gradient that the runs start from, the gradients of each run, far and near, and how many calls they take."""
 
     if together:
-        flat = Flat(shapes_of(point))
+        flat = end_to_end(shapes_of(point))
         whole = flat.join(point)
         signs = rng.choice(SIGNS, (runs, 1, len(whole)))
         moves = (signs * np.array(widths)[:, None] * _extent(flat, whole)).reshape(2 * runs, -1)
         seen = together(flat.split((whole + np.concatenate([0 * moves[:1], moves])).astype(whole.dtype, copy=False)))
         if seen is not None:
-            here, *there = ({name: array[k] for name, array in seen.items()} for k in range(1 + 2 * runs))
+            of = end_to_end(shapes_of(at_point))
+            here, *there = (of.split(row) for row in seen)
             return here, zip(there[::2], there[1::2], strict=True), 1
 
     def pairs() -> Pairs:
@@ -152,22 +243,28 @@ class _Group:
 
     @classmethod
     def of(cls, flat: Flat, here: Mapping[str, Array]) -> _Group:
-        start = flat.join(here).astype(float, copy=False)
+        start = flat.join(here)
         return cls(flat, start, np.zeros(start.shape), np.zeros(start.shape))
 
-    def add(self, far: Mapping[str, Array], near: Mapping[str, Array], ulps: int) -> None:
-        """One run: what grew with the width of the move is conditioning, the rest noise."""
-        change_near, change_far = np.abs(self._of(near) - self.start), np.abs(self._of(far) - self.start)
+    def add(self, far: Mapping[str, Array], near: Mapping[str, Array] | None, ulps: int) -> None:
+        """One run: what grew with the width of the move is conditioning, the rest noise; without ``near`` all grew."""
+        change_near = 0.0 if near is None else self._change(near)
         with np.errstate(invalid="ignore"):  # a gradient that is infinite there tells nothing here
-            growing = np.maximum(change_far - 2 * change_near, 0.0) / ulps
+            growing = np.maximum(self._change(far) - 2 * change_near, 0.0) / ulps
         self.conditioning = np.fmax(self.conditioning, growing)
         self.noise = np.fmax(self.noise, change_near)
 
-    def _of(self, gradient: Mapping[str, Array]) -> Array:
-        """A gradient laid end to end; a block that was not returned there counts as unchanged."""
+    def jumps(self, far: Mapping[str, Array], width: float) -> bool:
+        """Whether some entry changes by more than a move of that width is likely to explain."""
+        largest = self.flat.largest(np.abs(self.start).astype(float))
+        return bool((self._change(far) > JUMP * width * largest[self.flat.owner]).any())
+
+    def _change(self, gradient: Mapping[str, Array]) -> Array:
+        """By how much a gradient differs from that of the start; a block that was not returned there does not."""
         if not all(name in gradient for name in self.flat.shapes):
             gradient = {**self.flat.split(self.start), **gradient}
-        return self.flat.join(gradient).astype(float, copy=False)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.abs(self.flat.join(gradient) - self.start).astype(float, copy=False))
 
     def levels(
         self, at_point: Mapping[str, Array], sensitivity: Mapping[str, float], eps: float
@@ -193,6 +290,15 @@ def jiggled(point: Point, width: float, signs: Mapping[str, Array]) -> dict[str,
 
 def sensitivities(point: Point, gradient: Mapping[str, Array]) -> dict[str, float]:
     """For each block, the largest change of the loss that any block can cause, as a derivative in its units."""
-    scale = {name: float(np.abs(array).max(initial=0)) or 1.0 for name, array in point.items()}
-    largest = max((float(np.abs(a).max(initial=0)) * scale[name] for name, a in gradient.items()), default=0.0)
-    return {name: largest / scale[name] for name in gradient}
+    scale, size = largest_of(point), largest_of(gradient)
+    largest = max((size[name] * (scale[name] or 1.0) for name in gradient), default=0.0)
+    return {name: largest / (scale[name] or 1.0) for name in gradient}
+
+
+def largest_of(arrays: Mapping[str, Array]) -> dict[str, float]:
+    """The size of each block's largest entry."""
+    largest: dict[str, float] = {}
+    for flat in layouts(shapes_of(arrays)):
+        found = flat.largest(np.abs(flat.join(arrays))).astype(float, copy=False)
+        largest |= dict(zip(flat.shapes, found.tolist(), strict=True))
+    return largest

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from bptt_check.errors import SubjectError, SubjectFailed
-from bptt_check.flat import TOGETHER, Flat, shapes_of
+from bptt_check.flat import TOGETHER, end_to_end, shapes_of
 from bptt_check.points import total_size
 from bptt_check.rounding import Together
 from bptt_check.subject import Array, Point, Subject
@@ -16,7 +16,9 @@ ALIKE = 32.0  # ulps of a block's largest entry by which a gradient of stacked p
 
 
 def stacked_gradients(subject: Subject, point: Point, at_point: Mapping[str, Array], *, eps: float) -> Together | None:
-    """A function that evaluates the gradient of copies of the point in one call; ``None`` for a large subject.
+    """A function that evaluates the gradient of copies of the point in one call, one a row, laid end to end.
+
+    ``None`` for a large subject.
 
     That a loss carries leading axes does not say that its backward pass does. So the first copy is ``point`` itself,
     and where its gradient there is not ``at_point``, the one that was asked for alone, the function returns ``None``.
@@ -24,7 +26,10 @@ def stacked_gradients(subject: Subject, point: Point, at_point: Mapping[str, Arr
     if not subject.stacked or total_size(point.values()) > TOGETHER:
         return None
 
-    def together(copies: Mapping[str, Array]) -> dict[str, Array] | None:
+    flat = end_to_end(shapes_of(at_point))
+    own = flat.join(at_point)
+
+    def together(copies: Mapping[str, Array]) -> Array | None:
         count = len(next(iter(copies.values())))
         try:
             returned = subject.call(subject.gradient_at, dict(copies), "the gradient")
@@ -32,12 +37,11 @@ def stacked_gradients(subject: Subject, point: Point, at_point: Mapping[str, Arr
             return None
         if not isinstance(returned, Mapping) or any(name not in returned for name in at_point):
             return None
-        rows = {name: np.asarray(returned[name]) for name in at_point}
-        if any(rows[name].shape != (count, *own.shape) for name, own in at_point.items()):
+        arrays = {name: np.asarray(returned[name]) for name in at_point}
+        if any(arrays[name].shape != (count, *shape) for name, shape in flat.shapes.items()):
             return None
-        flat = Flat(shapes_of(at_point))
-        own, first = flat.join(at_point), flat.join({name: array[0] for name, array in rows.items()})
-        near = np.abs(first - own) <= ALIKE * eps * flat.largest(np.abs(own))[flat.owner]
-        return rows if first.dtype.kind == "f" and near.all() else None
+        rows = flat.rows(arrays, count)
+        near = np.abs(rows[0] - own) <= ALIKE * eps * flat.largest(np.abs(own))[flat.owner]
+        return rows if rows.dtype.kind == "f" and near.all() else None
 
     return together

@@ -7,6 +7,7 @@ gates. Whatever else a case needs at random derives from the drawn numbers, so t
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -92,12 +93,16 @@ def lstm_cases(
 
 SIZES = {"T": (1, 6), "B": (1, 3), "D": (1, 4), "H": (1, 3)}
 SEEDS = 2**16
+SHORT = tuple(sign * k / 8 for k in (4, 8, 5, 6, 7, 3, 12) for sign in (1, -1))  # never zero, the simplest first
 NEAR_A_KINK = 1e-3  # a loss without a derivative so near is drawn again
 
 
 @dataclass(frozen=True)
 class CellCase:
-    """One drawn case of a user's cell, or of a built-in one by name. Prints as the line that makes it again."""
+    """One drawn case of a user's cell, or of a built-in one by name. Prints as the line that makes it again.
+
+    ``point`` holds all numbers of the point, eighths as nested lists; targets and lengths come from the seed ``rng``.
+    """
 
     cell: Any
     loss: str | Loss
@@ -106,22 +111,34 @@ class CellCase:
     D: int
     H: int
     rng: int
+    point: Mapping[str, Any]
 
     def subject(self) -> Subject:
-        """The case as something to check; weights, inputs, states and targets are drawn from the seed ``rng``."""
+        """The case as something to check."""
         make = Subject.from_variant if isinstance(self.cell, str) else Subject.from_cell
-        return make(self.cell, T=self.T, B=self.B, D=self.D, H=self.H, loss=self.loss, rng=self.rng)
+        return make(
+            self.cell, T=self.T, B=self.B, D=self.D, H=self.H, loss=self.loss, rng=self.rng, point=_arrays(self.point)
+        )
 
     def near_a_kink(self, subject: Subject) -> bool:
         """Whether the loss has a place without a derivative so near that differences straddle it."""
         return subject.kink_distance is not None and subject.kink_distance < NEAR_A_KINK
 
+    @property
+    def code(self) -> str:
+        """A few lines that check this case by themselves, where its cell can be imported."""
+        kind = self.cell if isinstance(self.cell, type) else type(self.cell)
+        outermost = kind.__qualname__.partition(".")[0]
+        source = "" if isinstance(self.cell, str) else f"from {kind.__module__} import {outermost}\n"
+        return f"from bptt_check import Subject, check\n{source}\nprint(check({self!r}))"
+
     def __repr__(self) -> str:
-        maker, cell = "from_cell", getattr(self.cell, "__name__", None) or type(self.cell).__name__ + "()"
+        maker, cell = "from_cell", getattr(self.cell, "__qualname__", None) or type(self.cell).__qualname__ + "()"
         if isinstance(self.cell, str):
             maker, cell = "from_variant", repr(self.cell)
         loss = repr(self.loss if isinstance(self.loss, str) else self.loss.name)
-        return f"Subject.{maker}({cell}, T={self.T}, B={self.B}, D={self.D}, H={self.H}, loss={loss}, rng={self.rng})"
+        drawn = (f", rng={self.rng}" if self.rng else "") + (f", point={dict(self.point)}" if self.point else "")
+        return f"Subject.{maker}({cell}, T={self.T}, B={self.B}, D={self.D}, H={self.H}, loss={loss}{drawn})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         """Print it so in Hypothesis's report of a failing test too, which prints records field by field."""
@@ -131,7 +148,7 @@ class CellCase:
 def cell_cases(
     cells: Sequence[Any], *, shapes: Any = None, losses: Sequence[str | Loss] = ("euclidean",)
 ) -> st.SearchStrategy[CellCase]:
-    """Cases of ``cells``: a shape, a loss, and a seed of all numbers; small shapes and seed 0 are the simplest.
+    """Cases of ``cells``: a shape, a loss, and all numbers; small shapes and numbers of ½ are the simplest.
 
     Parameters
     ----------
@@ -159,7 +176,32 @@ def _cell_cases(
     draw: st.DrawFn, cells: Sequence[Any], losses: Sequence[str | Loss], sizes: st.SearchStrategy[dict[str, int]]
 ) -> CellCase:
     cell, loss, shape = draw(st.sampled_from(cells)), draw(st.sampled_from(losses)), draw(sizes)
-    return CellCase(cell, loss, **shape, rng=draw(st.integers(0, SEEDS - 1)))
+    seed = draw(st.integers(0, SEEDS - 1))
+    point = {name: _nested(draw, lengths) for name, lengths in _shapes_of(cell, **shape).items()}
+    return CellCase(cell, loss, **shape, rng=seed, point=point)
+
+
+def _shapes_of(cell: Any, *, T: int, B: int, D: int, H: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every array of the point; none for a cell of which ``Subject.from_cell`` has to say why."""
+    if isinstance(cell, str):
+        (variant,) = (v for v in VARIANTS if v.name == cell)
+        return {**shapes(variant, D, H), "x": (T, B, D), **states(variant, B, H)}
+    try:
+        cell = cell() if isinstance(cell, type) else cell
+        given = {name: tuple(map(int, shape)) for name, shape in cell.parameters(D, H).items()}
+        return {**given, "x": (T, B, D), **{f"{name}0": (B, H) for name in cell.state}}
+    except Exception:
+        return {}
+
+
+def _nested(draw: st.DrawFn, lengths: tuple[int, ...]) -> Any:
+    """Short numbers in lists within each other, as they are written down."""
+    size = math.prod(lengths)
+    return np.reshape(draw(st.lists(st.sampled_from(SHORT), min_size=size, max_size=size)), lengths).tolist()
+
+
+def _arrays(point: Mapping[str, Any]) -> dict[str, Array]:
+    return {name: np.array(numbers) for name, numbers in point.items()}
 
 
 def _sizes(shapes: Any) -> st.SearchStrategy[dict[str, int]]:

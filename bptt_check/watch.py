@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+States = tuple[Any, ...]
 KEPT = 200  # characters of what was printed, for the finding's detail
 
 
@@ -35,16 +36,16 @@ class Printed(io.TextIOBase):
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[Printed]:
+def undisturbed() -> Iterator[States]:
     """Run the subject's code: prints are caught, and the global random generators set back at the end.
 
-    Setting them back costs a tenth of a millisecond, so it is done once around a check, not around every call; inside,
-    they run on, and a loss that depends on them is seen to differ when repeated.
+    Reading or setting them costs a tenth of a millisecond, so it is done once around a check, not around every call;
+    inside, they run on, and a loss that depends on them is seen to differ when repeated. Yields how they stood.
     """
     states = random_states()
     try:
-        with unprinted() as printed:
-            yield printed
+        with unprinted():
+            yield states
     finally:
         restore(states)
 
@@ -69,15 +70,18 @@ def seeded(seed: int = 0) -> Iterator[None]:
         restore(states)
 
 
-def random_states() -> tuple[Any, ...]:
+def random_states() -> States:
     """The states of NumPy's and Python's global generators; two that are equal compare equal."""
-    state: Any = np.random.get_state(legacy=True)  # noqa: NPY002
-    name, keys, position, *rest = state
-    return (name, keys.tobytes(), position, *rest, random.getstate())
+    state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
+    inner = state["state"]
+    return inner["key"].tobytes(), inner["pos"], state["has_gauss"], state["gauss"], random.getstate()
 
 
-def restore(states: tuple[Any, ...]) -> None:
+def restore(states: States) -> None:
     """Set the global generators to what :func:`random_states` returned."""
-    name, keys, position, *rest, python = states
-    np.random.set_state((name, np.frombuffer(keys, dtype=np.uint32), position, *rest))  # noqa: NPY002
+    keys, position, has_gauss, gauss, python = states
+    inner = {"key": np.frombuffer(keys, dtype=np.uint32), "pos": position}
+    np.random.set_state(  # noqa: NPY002
+        {"bit_generator": "MT19937", "state": inner, "has_gauss": has_gauss, "gauss": gauss}
+    )
     random.setstate(python)

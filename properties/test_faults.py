@@ -12,7 +12,7 @@ import pytest
 from bptt_check.cli import main
 from bptt_check.equations import ENTRIES
 from bptt_check.errors import UsageError
-from bptt_check.faults import WAYS, catalogue, fault_named, of_memory_handed_out
+from bptt_check.faults import WAYS, catalogue, fault_named, of_states_handed_out
 from bptt_check.faults.catalogue import all_ways
 from bptt_check.lstm.problem import Problem
 from bptt_check.lstm.variants import CIFG, NP, POST, VARIANTS, V
@@ -45,12 +45,12 @@ MET_ELSEWHERE = (
 )  # fmt: skip
 
 
-def test_a_fault_of_the_last_memory_shows_where_the_loss_sees_it():
+def test_a_fault_of_the_last_states_shows_where_the_loss_sees_them_besides():
     problem = Problem.draw(NP, **LARGE, rng=np.random.default_rng(SEED))
-    trace, dl_ds = problem.trace(), np.zeros((LARGE["T"], LARGE["B"], LARGE["H"]))
-    dl_ds[-1] = 1.0
-    seen = Program(trace, problem.slope(trace), dl_ds=dl_ds)
-    for fault in of_memory_handed_out(NP):
+    trace, last = problem.trace(), np.zeros((LARGE["T"], LARGE["B"], LARGE["H"]))
+    last[-1] = 1.0
+    seen = Program(trace, problem.slope(trace), dl_ds=last, dl_again=last)
+    for fault in of_states_handed_out(NP):
         assert not same(handed_out(seen, seen.run(dict(fault.changes))), handed_out(seen, seen.right))
 
 

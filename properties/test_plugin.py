@@ -207,7 +207,7 @@ def pytest_unconfigure(config):
         encoding="utf-8",
     )
     (run.folder / "test_inner.py").write_text(source.replace("result()", "0"), encoding="utf-8")
-    ran = run.end(run.begin(*processes, *options, "-p", "no:randomly"))  # which loads NumPy
+    ran = run.end(run.begin(*processes, *options))
     assert ran.code == 0, ran.said
     assert "loaded: []" in ran.said
     assert sorted(path.name for path in run.folder.iterdir() if path.name != "__pycache__") == [

@@ -72,7 +72,7 @@ def test_the_reports_are_the_same_however_many_processes_there_were(run):
 def test_the_order_of_the_tests_does_not_matter(run):
     first, _ = reports(run, "-p", "randomly", "-p", "no:xdist", "-p", "randomly", "-p", "no:cov")
     second, _ = reports(run, "-n", "2", "-p", "randomly")
-    third, _ = reports(run, "-p", "no:randomly")
+    third, _ = reports(run)
     assert comparable(first) == comparable(second) == comparable(third)
 
 
@@ -172,5 +172,5 @@ def test_it(subtests, gradient_record):
 def test_all_of_them_at_once(run):
     options = ("-n", "2", "--cov=test_inner", "--reruns=1", "--junitxml=junit.xml", "-p", "randomly")
     together, _ = reports(run, *options)
-    alone, _ = reports(run, "-p", "no:randomly", "-p", "no:xdist")
+    alone, _ = reports(run, "-p", "no:xdist")
     assert comparable(together) == comparable(alone)

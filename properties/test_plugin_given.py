@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -142,9 +144,77 @@ def test_a_property_that_fails_shows_its_line_and_the_subject_to_make_again(run)
     assert ran.code == 1
     assert ">   @gradient_property(cells=[Wrong])" in ran.said
     assert "bptt_check/testing" not in ran.said
-    assert "case=Subject.from_cell(Wrong, T=1, B=1, D=1, H=1, loss='euclidean', rng=0)" in ran.said
+    assert ran.said.count(">   @gradient_property") == 1
+    point = "{'w': [0.5], 'x': [[[0.5]]], 'h0': [[0.5]]}"
+    smallest = f"Subject.from_cell(Wrong, T=1, B=1, D=1, H=1, loss='euclidean', point={point})"
+    assert f"case={smallest}" in ran.said
     (failure,) = ran.report()["disagreements"]
     assert "T = 1, B = 1, D = 1, H = 1, seed = 0" in failure["case"]
+    assert failure["reproduce"] == "python -m pytest test_inner.py::test_wrong"
+    pasted = "from bptt_check import Subject, check\nfrom test_inner import Wrong\n\n"
+    assert failure["example"] == f"{pasted}print(check({smallest}))"
+    again = subprocess.run(
+        [sys.executable, "-c", failure["example"]], cwd=ran.folder, env=run.environment, capture_output=True, text=True
+    )
+    assert again.stdout.startswith("DISAGREES  Wrong, euclidean loss"), again.stderr
+
+
+def test_only_the_example_that_is_shown_is_diagnosed(run):
+    ran = run(GIVEN, checked=True)
+    records = [record for record in ran.report()["records"] if record["verdict"] == "DISAGREES"]
+    *tried, shown = sorted(records, key=lambda record: record["data"]["example"])
+    assert tried and not any(record["causes"] for record in tried)
+    assert shown["causes"]
+
+
+def test_what_hypothesis_found_is_in_the_report(run):
+    ran = run(GIVEN, checked=True)
+    (failure,) = ran.report()["disagreements"]
+    assert failure["example"].startswith("Failing test case: test_drawn(") and "k=7," in failure["example"]
+    assert "k=7," in (ran.folder / "reports" / "gradients.html").read_text(encoding="utf-8")
+
+
+def test_a_summary_names_the_mistake(run):
+    ran = run("def test_it(gradient_check):\n    gradient_check(subject('half', 1.0))", checked=True)
+    said = ran.said.partition("-- gradients --")[2]
+    assert "looks exactly like" in said and "python -m pytest test_inner.py::test_it" in said
+
+
+@pytest.mark.parametrize("H", [2, 40], ids=["every entry compared", "too many entries"])
+def test_a_page_of_tests_shows_a_right_cell_over_time(run, H):
+    source = (
+        CELL + f"def test_it(gradient_check):\n    gradient_check(Subject.from_cell(Scale, T=5, B=2, D=1, H={H}))\n"
+    )
+    ran = run(source, checked=True)
+    assert ran.code == 0, ran.said
+    report = ran.report()
+    (case,) = report["norms"]
+    norms = {row["name"]: row for row in case["norms"]}["next h(t)"]
+    assert len(norms["analytic"]) == 5 and all(norms["analytic"])
+    assert (norms["reference"] == [None] * 5) == (H > 2) == (not report["steps"])
+    assert "Norms over time" in (ran.folder / "reports" / "gradients.html").read_text(encoding="utf-8")
+
+
+def test_of_many_examples_the_first_is_compared_entry_by_entry(run):
+    source = CELL + (
+        "from bptt_check import gradient_property\n"
+        "@gradient_property(cells=[Scale], shapes=[dict(T=4, B=2, D=1, H=3)], max_examples=8)\n"
+        "def test_it(result): ...\n"
+    )
+    ran = run(source, checked=True)
+    records = [record for record in ran.report()["records"] if record["kind"] == "case"]
+    with_norms = [row["data"]["example"] for row in records if any(block["norms"] for block in row["blocks"])]
+    assert with_norms == [1] and len(records) == 8
+
+
+def test_a_cell_that_cannot_be_made_is_told_as_its_form_tells_it(run):
+    source = (
+        "from bptt_check import gradient_property\n"
+        "class Cell:\n    state = ('h',)\n    def parameters(self, D, H):\n        return {'w': (H,)}\n"
+        "@gradient_property(cells=[Cell])\ndef test_it(result): ...\n"
+    )
+    ran = run(source, checked=True)
+    assert ran.code == 1 and "Cell has no forward; a cell needs state, parameters, forward, backward" in ran.said
 
 
 @pytest.mark.parametrize(
@@ -175,11 +245,13 @@ def test_a_property_whose_test_takes_no_result_is_refused():
 
 @settings(max_examples=20)
 @given(case=cell_cases(["post", "NP"], shapes={"T": (2, 4), "B": 1}, losses=["euclidean", "huber"]))
-def test_a_drawn_case_prints_as_the_line_that_makes_it_again(case):
+def test_a_drawn_case_prints_as_the_line_that_makes_it_again_in_short_numbers(case):
     assert 2 <= case.T <= 4 and case.B == 1
     made = eval(repr(case), {"Subject": Subject})
     point = case.subject().point
     assert all((made.point[name] == point[name]).all() for name in point)
+    assert all((array * 8 == (array * 8).round()).all() and array.all() for array in point.values())
+    assert made.loss(made.blocks) == case.subject().loss(made.blocks)
     assert not CellCase.near_a_kink(case, made) or made.kink_distance is not None
 
 

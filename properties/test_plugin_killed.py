@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from inner_runs import either_way, needs, run, until
+from reporting import a_journal, a_record
 
+from bptt_check.errors import ReportError
 from bptt_check.report.journal import read_journal
+from bptt_check.report.left import journal_of, read_run
 
 pytest_plugins = ["pytester"]
 __all__ = ["run"]
@@ -91,11 +97,55 @@ def test_a_killed_run_leaves_a_journal_that_can_be_rendered(run, processes):
     journal = folder / "run.jsonl"
     with journal.open("ab") as stream:
         stream.write(b'{"schema":2,"kind":"case","na')  # torn while it was being written
-    command = [sys.executable, "-m", "bptt_check", "report", str(journal)]
-    said = subprocess.run(command, capture_output=True, text=True, cwd=run.folder, env=run.environment)
-    assert said.returncode == 3, said.stdout + said.stderr
-    assert "INCOMPLETE" in said.stdout and "test_inner.py::test_waits did not come to its end" in said.stdout
-    assert "torn" in journal.with_suffix(".md").read_text(encoding="utf-8")
+    for place in (journal, folder):
+        command = [sys.executable, "-m", "bptt_check", "report", str(place)]
+        said = subprocess.run(command, capture_output=True, text=True, cwd=run.folder, env=run.environment)
+        assert said.returncode == 3, said.stdout + said.stderr
+        assert "INCOMPLETE" in said.stdout and "test_inner.py::test_waits did not come to its end" in said.stdout
+        assert "torn" in journal.with_suffix(".md").read_text(encoding="utf-8")
+        report = json.loads(journal.with_suffix(".json").read_text(encoding="utf-8"))
+        assert sorted(row["name"] for row in report["records"] if row["kind"] == "case") == sorted(found)
+        assert lost(report) == {"test_inner.py::test_waits": "did not come to its end"}
+
+
+@needs("xdist")
+def test_a_run_killed_with_its_workers_is_put_together_from_what_each_had_written(run):
+    run.write(FEW + DIES.replace("os.getpid()", "os.getppid()") + "    while True: time.sleep(0.01)\n")
+    process = run.begin("-n", "2", "--dist=each")
+    process.wait(timeout=120)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    run.end(process)
+    (folder,) = (run.folder / "reports").iterdir()
+    parts = [read_journal(path) for path in sorted(folder.glob("gw*.jsonl"))]
+    assert parts
+    if (folder / "run.jsonl").exists():
+        (folder / "run.jsonl").write_bytes(b"")  # it was killed before its first line was there
+    with (folder / "gw0.jsonl").open("ab") as stream:
+        stream.write(b'{"kind":"ca')
+    (folder / "gw7.jsonl").write_bytes(b"")
+    log = read_run(journal_of(folder))
+    assert names(log) == sorted(name for part in parts for name in names(part))
+    assert not log.complete
+    (first, *others) = log.problems
+    assert "killed" in first and "torn" in " ".join(others) and "gw7.jsonl" in " ".join(others)
+
+
+def test_what_was_copied_from_a_part_that_is_gone_is_kept(tmp_path):
+    folder = tmp_path / "gradients.running-0"
+    folder.mkdir()
+    for name, cases in (("run", (1, 2)), ("gw0", (2, 3))):
+        journal = a_journal(folder / f"{name}.jsonl", *map(a_record, cases))
+        journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))  # without its end
+    assert names(read_run(folder / "run.jsonl")) == ["case 1", "case 2", "case 3"]
+
+
+@pytest.mark.parametrize("inside", [(), ("gradients.running-ab12",)])
+def test_a_folder_without_a_run_is_told_with_those_that_have_one(tmp_path, inside):
+    for name in inside:
+        (tmp_path / name).mkdir()
+    with pytest.raises(ReportError, match=re.escape(inside[0] if inside else "the .jsonl file")):
+        journal_of(tmp_path)
 
 
 @either_way

@@ -41,10 +41,10 @@ def rendered(journal: Path, *, baseline: SavedRun | None = None, rules: tuple[Ru
 
 def summarised(journal: Path | str) -> Summary:
     """What the reports of a journal show."""
-    from bptt_check.report.journal import read_journal
+    from bptt_check.report.left import read_run
     from bptt_check.report.summary import summarise
 
-    return summarise(read_journal(journal))
+    return summarise(read_run(journal))
 
 
 def verdict_line(summary: Summary) -> str:

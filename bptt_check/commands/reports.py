@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from bptt_check.commands import arguments, keeping
@@ -27,7 +26,11 @@ def add(commands: Any) -> None:
     report = commands.add_parser(
         "report", help="write the reports of a journal again", epilog=EXIT_CODES, allow_abbrev=False
     )
-    report.add_argument("journal", metavar="JOURNAL.jsonl", help="what a run has left; it may be torn")
+    report.add_argument(
+        "journal",
+        metavar="JOURNAL.jsonl",
+        help="what a run has left; it may be torn; or the folder of a run that was killed",
+    )
     report.add_argument(
         "-o",
         "--output",
@@ -70,10 +73,11 @@ def add(commands: Any) -> None:
 def run_report(options: argparse.Namespace) -> int:
     """Write the reports of a journal, show their table, and return the exit code of the run."""
     from bptt_check.report.files import write_as
+    from bptt_check.report.left import journal_of
     from bptt_check.report.terminal import table
 
     kept = keeping.keeping(options)
-    journal = Path(options.journal)
+    journal = journal_of(options.journal)
     if options.output:
         write_as(journal, options.output, baseline=kept.baseline, rules=kept.rules)
         summary = summarised(journal)
@@ -113,8 +117,9 @@ def run_equations(options: argparse.Namespace) -> int:
         say(ledger.table())
         return AGREES
     from bptt_check.report.ledger_lines import ledger_said
+    from bptt_check.report.left import journal_of
 
-    summary = summarised(options.journal)
+    summary = summarised(journal_of(options.journal))
     say(f"{ledger.table(ledger.fill(summary.records))}\n\n{ledger_said(summary.ledger)}")
     if any(line.verdict == "DISAGREES" for line in summary.ledger):
         return DISAGREES

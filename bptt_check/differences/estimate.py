@@ -39,6 +39,17 @@ class Estimate:
         return np.asarray(self.roundoff + self.truncation)
 
 
+def taken(estimate: Estimate, which: Array) -> Estimate:
+    """Some entries of an estimate: those of a mask, or by place."""
+    return replace(
+        estimate,
+        value=estimate.value[which],
+        roundoff=estimate.roundoff[which],
+        truncation=estimate.truncation[which],
+        step=estimate.step[which],
+    )
+
+
 def chosen(which: Array, one: Estimate, other: Estimate) -> Estimate:
     """Entry by entry ``one`` where ``which`` holds and ``other`` elsewhere."""
     return replace(
@@ -88,6 +99,6 @@ def derivative(
 
 def noise_of(values: Array, noise: Array | float | None) -> Array:
     """The absolute noise to reckon with: the one given, but never less than an ulp of the largest value of an entry."""
-    eps, largest = np.finfo(values.dtype).eps, np.abs(values).max(axis=0)
+    eps, largest = np.finfo(values.dtype).eps, np.fmax.reduce(np.abs(values), axis=0)
     ulp = eps * np.where(largest > 0, largest, 1)  # a loss of exactly 0 hides the size of what cancelled in it
     return np.asarray(ulp if noise is None else np.maximum(ulp, noise))

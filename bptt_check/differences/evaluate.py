@@ -64,15 +64,16 @@ def along(
 
     ``stacked``: the function carries leading axes, and small points are handed to it all at once.
     """
-    few = stacked and sum(np.asarray(array).nbytes for array in point.values()) <= SMALL_BYTES
-
-    def evaluate(offsets: Array) -> Array:
-        if few:
-            return np.asarray(function(moved_by_each(point, direction, offsets)))
-        return np.array([np.asarray(function(moved(point, direction, offset)))[()] for offset in offsets])
-
     kind = np.result_type(*[np.asarray(array) for array in point.values()])
-    return drive(method.plan(np.asarray(scale, dtype=kind), noise), evaluate)
+    plan = method.plan(np.asarray(scale, dtype=kind), noise)
+    return drive(plan, lambda offsets: values_along(function, point, direction, offsets, stacked=stacked))
+
+
+def values_along(function: Function, point: Point, direction: Point, offsets: Array, *, stacked: bool = False) -> Array:
+    """The function at ``point`` + offset × ``direction`` for each of several offsets."""
+    if stacked and sum(np.asarray(array).nbytes for array in point.values()) <= SMALL_BYTES:
+        return np.asarray(function(moved_by_each(point, direction, offsets)))
+    return np.array([np.asarray(function(moved(point, direction, offset)))[()] for offset in offsets])
 
 
 def moved(point: Point, direction: Point, offset: Any) -> dict[str, Array]:

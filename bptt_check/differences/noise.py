@@ -17,8 +17,13 @@ from bptt_check.differences.estimate import Array
 from bptt_check.differences.evaluate import SMALL_BYTES, moved_by_each
 
 CONSTANT = 10.0  # factor within which the noise of two spacings is one and the same; a kink grows 16-fold or more
-WIDEST = 1e-5  # spacing, in units of the direction, beyond which a function may curve too much
-SPACINGS = (1.0, 2.0**10, 2.0**20, 2.0**25, 2.0**29, 2.0**35, 2.0**40)  # of neighbours, in units of 50 ulps
+WIDEST = 1e-5  # spacing, in units of the direction, up to which values that stand still are the treads of a staircase
+FARTHEST = 1e-2  # spacing up to which noise is looked for: a staircase may have treads that wide
+SPACINGS = tuple(2.0**k for k in (0, 10, 20, 25, 29, 35, 40, 45, 50))  # of neighbours, in units of 50 ulps
+JUMPS = 2  # of nine values that a staircase has at least; a single jump is a place of its own
+SHARP = 0.5  # share of the steepest interval's departure from the trend that a jump in another has
+PARTS = 8  # into which an interval is divided
+LEFT = 0.25  # of the noise, that must be left of a jump however near to it one looks
 
 
 def noise_level(function: Callable[[float], float], *, spacing: float, points: int = 9) -> float:
@@ -61,14 +66,50 @@ def noise_at(
             return np.asarray(function(moved_by_each(point, direction, offsets)))
         return np.array([at(k * spacing) for k in range(-4, 5)])
 
-    levels: list[tuple[float, bool]] = []
-    stair = 0.0
-    for far in SPACINGS:
-        if not levels or 50 * ulp * far <= WIDEST:
-            seen = values(50 * ulp * far)
-            levels.append(settled_noise(seen))
-            stair = stair or _stair(seen)
-    return max(_confirmed(levels), stair / 2)
+    spacings = [50 * ulp * far for far in SPACINGS if far == 1 or 50 * ulp * far <= FARTHEST]
+    seen = []
+    for spacing in spacings:
+        seen.append(values(spacing))
+        if not np.isfinite(seen[-1]).all():  # the function ends nearer than that
+            seen = seen[:-1] or seen
+            break
+    levels = [settled_noise(each) for each in seen]
+    noise = levels[0][0]
+    for k, ((near, near_settled), (far, far_settled)) in enumerate(pairwise(levels)):
+        larger = max(near, far)
+        if not (near_settled and far_settled) or larger > CONSTANT * min(near, far) or larger <= noise:
+            continue  # a kink grows with the spacing, noise does not
+        if larger <= CONSTANT * noise or any(_jumps(at, seen[j], spacings[j], ulp, larger) for j in (k, k + 1)):
+            noise = larger
+    close = [each for each, spacing in zip(seen, spacings, strict=False) if spacing <= WIDEST or each is seen[0]]
+    return max(noise, *(_stair(each) / 2 for each in close))
+
+
+def _jumps(at: Callable[[Any], Any], values: Array, spacing: Any, ulp: float, noise: float) -> bool:
+    """Whether equally spaced values jump, at several places: noise or a staircase, and not a fast oscillation.
+
+    The interval that departs most from what its neighbours do is divided again and again, until it is a few ulps wide:
+    of what is continuous nothing is left there.
+    """
+    departs = _departures(values)
+    if np.count_nonzero(departs > SHARP * departs.max()) < JUMPS:
+        return False
+    low = -(len(values) // 2) * spacing
+    while spacing > 8 * ulp:
+        steepest = int(departs.argmax())
+        low, spacing = low + steepest * spacing, spacing / PARTS
+        if low + spacing == low:
+            break
+        ends = values[steepest : steepest + 2]
+        values = np.array([ends[0], *(at(low + k * spacing) for k in range(1, PARTS)), ends[1]])
+        departs = _departures(values)
+    return bool(departs.max() > LEFT * noise)
+
+
+def _departures(values: Array) -> Array:
+    """How far each step between neighbours departs from the middle one."""
+    steps = np.diff(values)
+    return np.asarray(np.abs(steps - np.median(steps)))
 
 
 def _stair(values: Array) -> float:
@@ -80,15 +121,6 @@ def _stair(values: Array) -> float:
     edges = np.flatnonzero(steps)
     flats = np.diff(np.concatenate([[-1], edges, [len(steps)]])) > 1
     return float(steps[edges].min()) if len(edges) and np.count_nonzero(flats) > 1 else 0.0
-
-
-def _confirmed(levels: list[tuple[float, bool]]) -> float:
-    """The largest noise that two neighbouring spacings agree on: a kink grows with the spacing, noise does not."""
-    noise = levels[0][0]
-    for (near, near_settled), (far, far_settled) in pairwise(levels):
-        if near_settled and far_settled and max(near, far) <= CONSTANT * min(near, far):
-            noise = max(noise, near, far)
-    return noise
 
 
 def noise_of_values(values: Array) -> float:

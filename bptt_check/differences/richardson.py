@@ -52,6 +52,7 @@ class Richardson:
         shares = [*(0.5**k for k in range(self.levels)), *GUARDS]
         steps = np.stack([np.asarray(scale) * (self.widest * share) for share in shares])
         values = yield np.concatenate([-steps, steps])
+        values = np.where(np.isfinite(values), values, np.nan)  # outside the domain; what comes of it is never chosen
         steps = steps.reshape(steps.shape + (1,) * (values.ndim - steps.ndim))  # for a function that returns arrays
         noise = noise_of(values, noise)
         quotients = (values[len(steps) :] - values[: len(steps)]) / (2 * steps)
@@ -91,4 +92,5 @@ def _converging(change: Array, rate: float) -> Array:
 
 def _unless_contradicted(estimate: Estimate, guard: Estimate) -> Estimate:
     off = np.abs(estimate.value - guard.value) > CONTRADICTED * (estimate.error + guard.error)
+    off |= ~np.isfinite(estimate.error) & np.isfinite(guard.error)
     return chosen(off, guard, estimate)

@@ -10,6 +10,7 @@ from bptt_check.errors import UsageError
 from bptt_check.faults.carousel import CAROUSEL
 from bptt_check.faults.fault import ALL, GATE, LINE, SOURCE, Fault, Names, Way
 from bptt_check.faults.gates import GATES
+from bptt_check.faults.leftover import LEFTOVER
 from bptt_check.faults.memory import HANDED_OUT, MEMORY
 from bptt_check.faults.output import CARRIES, LOSS
 from bptt_check.faults.seen import ENDS, SEEN
@@ -43,6 +44,7 @@ WAYS: tuple[Way, ...] = (
     *SEEN,
     *CAROUSEL,
     *ENDS,
+    *LEFTOVER,
 )
 
 
@@ -58,8 +60,8 @@ def catalogue(cell: Variant) -> tuple[Fault, ...]:
 
 
 @cache
-def of_memory_handed_out(cell: Variant) -> tuple[Fault, ...]:
-    """What can go wrong besides where the last memory is handed out too, and the loss reaches it there."""
+def of_states_handed_out(cell: Variant) -> tuple[Fault, ...]:
+    """What can go wrong besides where the last states are handed out too, and the loss reaches them there."""
     return tuple(fault for way in HANDED_OUT for fault in _faults(way, lines_of(cell), cell))
 
 

@@ -18,6 +18,11 @@ def swap_text(old: str, new: str) -> Edit:
     return edit
 
 
+def swap_all(old: str, new: str) -> Edit:
+    """``old`` becomes ``new`` wherever it stands; ``None`` where it does not."""
+    return lambda code, names: code.replace(old, new) if old in code else None
+
+
 def whole(new: str) -> Edit:
     """The whole line becomes ``new``; ``{code}`` in it is the line as it was."""
 

@@ -227,7 +227,15 @@ MEMORY = (
     ),
 )
 
-HANDED_OUT = (  # where the last memory is an output of the layer
+HANDED_OUT = (  # where the last states are outputs of the layer by themselves
+    Way(
+        "dh-final-ignored",
+        "dh",
+        swap_text("+ dh_next", "+ (t < T) * dh_next"),
+        "dh(T) takes nothing from the last h, which is handed out by itself too",
+        "the carry starts at zero whatever is asked for h(T)",
+        common=True,
+    ),
     Way(
         "ds-final-ignored",
         "ds",

@@ -28,6 +28,19 @@ def _matrices_exchanged(a: str, b: str) -> Edit:
     return edit
 
 
+def _columns_of(first: str, second: str) -> Edit:
+    """What is cut out of d[first, second] where it is taken for d[second, first]."""
+
+    def edit(code: str, names: Names) -> str | None:
+        if names.cell.feedback != "h":
+            return None
+        side_by_side = ", ".join(re.sub(r"W_(.)[xh]", rf"W_\1{j}", code) for j in (first, second))
+        own, width = {"dx": ("x", "D"), "dh_next": ("h", "H")}[names.target]
+        return f"hstack(({side_by_side}))[:, {f':{width}' if own == second else f'-{width}:'}]"
+
+    return edit
+
+
 _BACK = "dx|d[hifo]_next"
 SEEN = (
     *(
@@ -111,6 +124,18 @@ SEEN = (
         "dx is never computed",
         "nobody asks for it in a single layer",
         common=True,
+    ),
+    *(
+        Way(
+            f"columns-of-{first}-{second}",
+            "dx|dh_next",
+            _columns_of(first, second),
+            f"{{target}} holds the wrong columns of d[{first}, {second}]",
+            "x and h stand side by side, and are cut apart in the other order",
+            EACH,
+            common=True,
+        )
+        for first, second in (("x", "h"), ("h", "x"))
     ),
     Way(
         "dx-last-step-only",

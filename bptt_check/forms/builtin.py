@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bptt_check.equations import behind_each
-from bptt_check.errors import SubjectError
+from bptt_check.errors import SubjectError, SubjectWarning
 from bptt_check.forms.copies import CellCopies
+from bptt_check.forms.fused import FusedCell
 from bptt_check.lstm.backward import backward
 from bptt_check.lstm.forward import Trace, forward
 from bptt_check.lstm.losses import Loss, loss_named
@@ -18,6 +20,8 @@ from bptt_check.lstm.variants import Gate, Variant, variant_named
 from bptt_check.recurrence import Recurrence
 from bptt_check.subject import Array, Point, Subject, Tap
 
+MOST_INTERMEDIATE = 2**20  # entries of all intermediates up to which they are compared where nothing else is said
+WIDE = 4.0  # what a sum of all that a gate sees is kept to: weights are smaller where it sees more than 16 numbers
 STEP_EQUATIONS = {"h": "B1", "s": "B2", "g": "B3", "i": "B3", "f": "B3", "o": "B3"}
 
 
@@ -52,7 +56,7 @@ def replace_arrays(drawn: Mapping[str, Array], replaced: Point | None) -> dict[s
     return arrays
 
 
-def intermediates(variant: Variant) -> tuple[str, ...]:
+def intermediates_of(variant: Variant) -> tuple[str, ...]:
     """The intermediates that the cell has, in forward order: z_k, g, gates, s, h; a gate that is 1 is none."""
     gates = [k for k in ("i", "f", "o") if variant.gate(k) is not Gate.OPEN]
     return (*(f"z_{k}" for k in variant.blocks), "g", *gates, "s", "h")
@@ -64,7 +68,7 @@ def equations_of(variant: Variant) -> dict[str, str]:
     for name in shapes(variant, 1, 1):
         equations[name] = "B6" if name.startswith("b_") else "B5"
     equations |= {"x": "B7", "h0": "B9", "s0": "B9", "i0": "B9", "f0": "B9", "o0": "B9"}
-    for name in intermediates(variant):
+    for name in intermediates_of(variant):
         equations[f"{name}(t)"] = "B4" if name.startswith("z_") else STEP_EQUATIONS[name]
     return equations
 
@@ -80,6 +84,7 @@ def subject_of_variant(
     rng: int | np.random.Generator,
     replaced: Point | None = None,
     targets: Array | None = None,
+    intermediates: bool | None = None,
 ) -> Subject:
     """See :meth:`bptt_check.Subject.from_variant`."""
     checked_shape(T=T, B=B, D=D, H=H)
@@ -89,15 +94,16 @@ def subject_of_variant(
         raise SubjectError(str(error)) from None
     seed = rng if isinstance(rng, (int, np.integer)) else None
     rng = np.random.default_rng(rng)
-    weights = draw(cell, D, H, rng=rng)
+    weights = draw(cell, D, H, rng=rng, size=min(1.0, WIDE / (D + H) ** 0.5))
     initial = {name: signed(rng, shape) for name, shape in states(cell, B, H).items()}
     point = replace_arrays({**weights, "x": rng.normal(size=(T, B, D)), **initial}, replaced)
     kind = np.result_type(*point.values())
     loss = chosen_loss(loss, T=T, B=B, rng=rng)
     y = loss.targets(rng, (T, B, H)) if targets is None else np.asarray(targets)
     y = y.astype(kind)
-    tapped = intermediates(cell)
-    interventions = {f"{name}(t)": np.zeros((T, B, H), kind) for name in tapped}
+    tapped = intermediates_of(cell)
+    compared = T * B * H * len(tapped) <= MOST_INTERMEDIATE if intermediates is None else intermediates
+    interventions = {f"{name}(t)": np.zeros((T, B, H), kind) for name in tapped} if compared else {}
 
     def run(p: Point, tap: Tap | None = None) -> Trace:
         nudges = {name: p[f"{name}(t)"] for name in tapped if f"{name}(t)" in p}
@@ -116,7 +122,7 @@ def subject_of_variant(
 
     def backward_at(trace: Trace) -> Mapping[str, Any]:
         grads = backward(trace, loss.derivative(trace.over_time("h"), y))
-        by_step = {f"{name}(t)": grads.steps[name] for name in tapped}
+        by_step = {f"{name}(t)": grads.steps[name] for name in tapped if compared}
         return {**grads.weights, "x": grads.x, **grads.initial, **by_step}
 
     def over_time(p: Point) -> dict[str, Array]:
@@ -130,7 +136,7 @@ def subject_of_variant(
         return each
 
     def again(*, T: int, B: int, D: int, H: int, rng: int | np.random.Generator) -> Subject:
-        return subject_of_variant(cell, T=T, B=B, D=D, H=H, loss=loss.name, rng=rng)
+        return subject_of_variant(cell, T=T, B=B, D=D, H=H, loss=loss.name, rng=rng, intermediates=intermediates)
 
     recurrence = Recurrence(
         outputs=lambda p: {"h": run(p).over_time("h")},
@@ -139,7 +145,7 @@ def subject_of_variant(
         tapped=over_time,
     )
     case = {"cell": cell.name, "loss": loss.name, "T": T, "B": B, "D": D, "H": H}
-    return Subject(
+    subject = Subject(
         name=f"{cell.name} cell, {loss.name} loss",
         point=point,
         loss_at=lambda p: forward_at(p)[0],
@@ -156,4 +162,31 @@ def subject_of_variant(
         again=None if targets is not None else again,
         by_step=by_step,
         copies=CellCopies(cell, loss, y),
+        remarks=() if compared else (_left_out(cell, tapped),),
     )
+    return subject if compared or cell.gate_recurrence else _by_the_fused_pass(subject, cell, loss, y)
+
+
+def _by_the_fused_pass(subject: Subject, cell: Variant, loss: Loss, y: Array) -> Subject:
+    """The same subject with loss and gradient of the fused pass."""
+    fused = FusedCell(cell, loss, y, readable=subject.loss_at)
+    return replace(
+        subject,
+        name=f"{cell.name} cell by the fused pass, {loss.name} loss",
+        loss_at=fused.value,
+        gradient_at=fused.gradient,
+        pair=(fused.forward, fused.backward),
+        stacked=False,
+        rays=fused.along,
+        tapped=None,
+        by_step=None,
+        copies=None,
+    )
+
+
+def _left_out(cell: Variant, names: tuple[str, ...]) -> SubjectWarning:
+    """What is said where intermediates are not compared."""
+    which = "the readable pass" if cell.gate_recurrence else "the fused pass, bptt_check.LSTM"
+    named = ", ".join(f"{name}(t)" for name in names)
+    message = f"not compared: {named} (intermediates=True compares them); the gradient is that of {which}"
+    return SubjectWarning("intermediates-left-out", message)

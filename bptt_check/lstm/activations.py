@@ -18,15 +18,19 @@ Array = np.ndarray[Any, Any]
 
 def logistic(z: Array) -> Array:
     """σ(z) = 1 / (1 + exp(−z)), to relative accuracy for every z; real or complex, dtype kept."""
-    right = z.real >= 0
-    decay = np.exp(np.where(right, -z, z))  # at most 1 in size on either side: nothing overflows
-    return np.asarray(np.where(right, 1, decay) / (1 + decay))
+    decay = decaying(z)
+    return np.asarray(np.where(z.real >= 0, 1, decay) / (1 + decay))
 
 
 def bell(z: Array) -> Array:
     """σ(z) σ(−z) = e / (1 + e)² with e = exp(−|z|): as accurate, at the cost of one exponential."""
-    decay = np.exp(np.where(z.real >= 0, -z, z))
+    decay = decaying(z)
     return np.asarray(decay / ((1 + decay) * (1 + decay)))
+
+
+def decaying(z: Array) -> Array:
+    """exp(−|z|), by the sign of the real part: at most 1 in size on either side, so that nothing overflows."""
+    return np.asarray(np.exp(np.where(z.real >= 0, -z, z) if z.dtype.kind == "c" else -np.abs(z)))
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,9 @@ class Activation:
     slope: Callable[[Array, Array], Array]
 
 
-# P13: σ′ = k (1 − k) with 1 − k = σ(−z);  tanh′ = 1 − g² = 4 σ(2z) σ(−2z), which does not cancel
+# P13: σ′ = k (1 − k) = σ(z) σ(−z);  tanh′ = 1 − g² = 4 σ(2z) σ(−2z), which does not cancel
 #                    name        function      derivative, from input z and output
-LOGISTIC = Activation("logistic", logistic,    lambda z, k: k * logistic(-z))  # fmt: skip
+LOGISTIC = Activation("logistic", logistic,    lambda z, k: bell(z))  # fmt: skip
 TANH     = Activation("tanh",     np.tanh,     lambda z, g: 4 * bell(2 * z))  # fmt: skip
 IDENTITY = Activation("identity", lambda z: z, lambda z, g: np.ones_like(z))  # fmt: skip
 

@@ -65,7 +65,9 @@ def turned(W: Array) -> Array:
 
 def over_time(steps: Steps) -> Array:
     """The arrays of T steps, (…, B, H) each, as one: (…, T, B, H). Leading axes may differ from step to step."""
-    alike = all(step.shape == steps[0].shape for step in steps)
+    alike = len({step.shape for step in steps}) == 1
+    if alike and steps[0].ndim == 2:
+        return np.array(steps)
     return np.stack(steps if alike else np.broadcast_arrays(*steps), axis=-3)
 
 

@@ -78,13 +78,16 @@ def where(
     *,
     lengths: Mapping[str, int] | None = None,
     by_step: Mapping[str, Array] | None = None,
+    inputs: Mapping[str, int | None] | None = None,
 ) -> Where:
     """Where each block is wrong. The arguments are those of :func:`bptt_check.patterns.patterns`.
+
+    ``inputs``: of blocks that hold x, which axis is time, or that none is known to be; of the others their names tell.
 
     ``gates`` of the result are letters that *all* wrong weights share and no block that was compared and is right.
     """
     blocks = sides(analytic, reference, tolerance)
-    places = tuple(_place(side, lengths or {}, by_step or {}) for side in blocks if side.wrong.any())
+    places = tuple(_place(side, lengths or {}, by_step or {}, inputs or {}) for side in blocks if side.wrong.any())
     right = tuple(side.name for side in blocks if not side.wrong.any() and side.known.any())
     return Where(places, _gates(places, right), right)
 
@@ -95,19 +98,23 @@ def gate_of(name: str) -> str | None:
     return (match[1] or match[2]) if match else None
 
 
-def _place(side: Side, lengths: Mapping[str, int], by_step: Mapping[str, Array]) -> Place:
+def _place(
+    side: Side, lengths: Mapping[str, int], by_step: Mapping[str, Array], inputs: Mapping[str, int | None]
+) -> Place:
     steps: tuple[int, ...] | None = None
     T, summed = None, False
-    if is_timed(side.name) and side.a.ndim:
-        T = side.a.shape[0]
-        steps = tuple(int(t) + 1 for t in np.flatnonzero(side.wrong.reshape(T, -1).any(axis=1)))
+    axis = inputs.get(side.name, 0 if is_timed(side.name) else None)
+    if axis is not None and side.a.ndim:
+        T = side.a.shape[axis]
+        others = tuple(k for k in range(side.a.ndim) if k != axis)
+        steps = tuple(int(t) + 1 for t in np.flatnonzero(side.wrong.any(axis=others)))
     elif side.name in by_step:
         T = len(by_step[side.name])
         told = [guess for guess in counted_wrong([side], by_step) if guess.fit().exact]
         kinds = {steps_missing(guess, T) for guess in told}
         steps, summed = (kinds.pop(), True) if len(kinds) == 1 else (None, False)
     region = region_of(side, lengths.get("H"))
-    entries = region.text if region and region.kind != "steps-wrong" else None
+    entries = region.text if region and region.kind != "steps-wrong" and not _are_steps(side, axis, steps) else None
     return Place(
         block=side.name,
         wrong=int(np.count_nonzero(side.wrong)),
@@ -119,6 +126,13 @@ def _place(side: Side, lengths: Mapping[str, int], by_step: Mapping[str, Array])
         T=T,
         summed=summed,
     )
+
+
+def _are_steps(side: Side, axis: int | None, steps: tuple[int, ...] | None) -> bool:
+    """Whether all entries of the wrong steps are wrong, so that the steps say everything."""
+    if axis is None or steps is None:
+        return False
+    return bool(side.wrong.take([t - 1 for t in steps], axis).all())
 
 
 def _part(side: Side, H: int | None) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bptt_check.faults import Fault, catalogue
 from bptt_check.planting.cases import CASES, ULPS
-from bptt_check.program import END, Program
+from bptt_check.program import END, Program, lines_of
 from bptt_check.recognise import Recognised
 from bptt_check.subject import Point, Subject
 
@@ -38,7 +38,7 @@ class Known:
         faults = catalogue(self.recognised.variant)
         if not any(name.startswith("next ") for name in self.subject.interventions):
             return faults
-        ends = {line.target for line in Program(*self._at(self.subject.point)).lines if line.kind == END}
+        ends = {line.target for line in lines_of(self.recognised.variant) if line.kind == END}
         return tuple(f for f in faults if all(target != "dh" and target not in ends for target, _ in f.changes))
 
     def planted(self, fault: Fault) -> Subject:
@@ -88,12 +88,9 @@ class Known:
         moved = {k: part.reshape(a.shape) for (k, a), part in zip(sources.point.items(), parts, strict=True)}
         return {k: moved[k].astype(a.dtype) if k in moved else a for k, a in self.subject.point.items()}
 
-    def _at(self, point: Point) -> tuple[Any, Array]:
-        return self.recognised.trace(point), self.recognised.arriving(point)[0]
-
     def _program(self, point: Point) -> Program:
-        dl, dl_ds = self.recognised.arriving(point)
-        return Program(self.recognised.trace(point), dl, dl_ds=dl_ds)
+        dl, dl_ds, dl_again = self.recognised.arriving(point)
+        return Program(self.recognised.trace(point), dl, dl_ds=dl_ds, dl_again=dl_again)
 
     def _own(self, point: Point) -> dict[str, Array]:
         """What the subject's own backward pass returns: names, types, and all that is none of the cell's."""
@@ -109,10 +106,7 @@ class Known:
         """What the lines give, in the names, shapes, packing and types of what the subject returns."""
         sources = self.recognised.sources
         ours = {name: values[f"d{name}"] for name in sources.places if f"d{name}" in values}
-        held = np.zeros(sum(a.size for a in sources.point.values()), bool)
-        for name in ours:
-            for places in sources.places[name]:
-                held[places] = True
+        held = sources.held(ours)
         found: dict[str, Array] = {}
         for name, array in self.recognised.theirs(ours).items():
             start = sources.starts[name]

@@ -47,7 +47,8 @@ class Frame:
     """One reading of the shapes.
 
     ``x``: where each entry of our x (T, B, D) stands among the user's entries. ``output``, ``order``: which output is h
-    and its axes; where the loss is all there is, ``order`` is that of the targets.
+    and its axes; where the loss is all there is, ``order`` is that of the targets. ``inputs``: the values of x where
+    the point does not hold it; then ``x`` is empty.
     """
 
     T: int
@@ -57,6 +58,7 @@ class Frame:
     x: Array
     output: str
     order: str
+    inputs: Array | None = None
 
     @property
     def steps(self) -> tuple[int, int, int, int]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from bptt_check.points import Array
 from bptt_check.recognise.axes import in_order, stacked
 from bptt_check.recurrence import Recurrence
 
+ALIKE = 1e-6  # of the largest entry: two gradients of one sum that are further apart differ by more than rounding
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -26,12 +28,12 @@ class Sources:
     point: the user's arrays, for their names and shapes.
     places: by our name, the place of each entry among all entries of ``point``, one behind the other; several such
         arrays add up. An array of ours that is not named is zero.
-    constants: by our name, what is added, such as 1 to the bias of the forget gate.
+    constants: by our name, what is added: 1 to the bias of the forget gate, or an x that the point does not hold.
     """
 
     point: Mapping[str, Array]
     places: Mapping[str, tuple[Array, ...]]
-    constants: Mapping[str, float] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def starts(self) -> dict[str, int]:
@@ -46,11 +48,25 @@ class Sources:
         return {
             name: np.broadcast_to(
                 sum((flat[places] for places in self.places.get(name, ())), np.zeros(shape, flat.dtype))
-                + flat.dtype.type(self.constants.get(name, 0)),
+                + np.asarray(self.constants.get(name, 0)).astype(flat.dtype),
                 shape,
             )
             for name, shape in ours.items()
         }
+
+    @property
+    def named(self) -> frozenset[str]:
+        """The user's arrays that hold any of ours."""
+        held, starts = self.held(self.places), self.starts
+        return frozenset(k for k, a in self.point.items() if held[starts[k] : starts[k] + a.size].any())
+
+    def held(self, names: Iterable[str]) -> Array:
+        """Which entries, one behind the other, hold one of these arrays of ours."""
+        held = np.zeros(sum(array.size for array in self.point.values()), bool)
+        for name in names:
+            for places in self.places[name]:
+                held[places] = True
+        return held
 
     def added(self, ours: Mapping[str, Array]) -> dict[str, Array]:
         """The adjoint: gradients by their entries from gradients by ours, for their arrays that hold any of ours."""
@@ -69,6 +85,17 @@ class Sources:
         }
 
 
+class Arriving(NamedTuple):
+    """What a loss hands down, each (T, B, H): ∂L/∂h(t), ∂L/∂s(t), and what reaches h(t) by further outputs that are h.
+
+    The last is no part of the first. It comes to h(T) as a carry does, where h of the last step is handed out besides.
+    """
+
+    dl: Array
+    dl_ds: Array
+    dl_again: Array
+
+
 @dataclass(frozen=True)
 class Recognised:
     """A user's subject as a cell of the family.
@@ -80,6 +107,7 @@ class Recognised:
     output: name of the output that is h. ``order``: its axes, letters of ``TBH``; one that is missing has length 1, and
         without T it is h of the last step. Where the subject returns only its loss, these are the targets' axes.
     final_memory: name and axes of the output that is s, of all steps or of the last one; ``None`` where none is.
+    repeated: further outputs that are h or s once more, such as h of the last step: name, axes, and ``"h"`` or ``"s"``.
     unread: outputs that are neither h nor s. The loss reaches the cell through them too, in ways not known here.
     taps: their intermediates by ours, such as ``{"cand(t)": "g"}``: equal in value at every step.
     scale: where the subject returns only its loss, that number over the declared loss.
@@ -93,6 +121,7 @@ class Recognised:
     order: str
     recurrence: Recurrence = field(repr=False)
     final_memory: tuple[str, str] | None = None
+    repeated: tuple[tuple[str, str, str], ...] = ()
     unread: tuple[str, ...] = ()
     taps: Mapping[str, str] = field(default_factory=dict)
     scale: float = 1.0
@@ -115,9 +144,10 @@ class Recognised:
         return self.sources.added(ours)
 
     def gradients_in_ours(self, theirs: Mapping[str, Array]) -> dict[str, Array]:
-        """The gradients of our arrays that theirs determine; those of an array that serves several sums are left out.
+        """The gradients of our arrays that theirs determine.
 
-        ``theirs`` need not hold all arrays.
+        ``theirs`` need not hold all arrays. Left out are those of an array that serves several sums, and those of two
+        arrays that are added up and have got different gradients.
         """
         point = self.sources.point
         filled = [np.asarray(theirs[k]) if k in theirs else np.full(a.shape, np.nan) for k, a in point.items()]
@@ -129,38 +159,40 @@ class Recognised:
                 np.add.at(used, places, 1)
         found: dict[str, Array] = {}
         for name, everything in self.sources.places.items():
-            for places in everything:
-                if given[places].all() and (used[places] == 1).all():
-                    found.setdefault(name, flat[places])
+            whole = [flat[places] for places in everything if given[places].all() and (used[places] == 1).all()]
+            if whole and all(_alike(whole[0], other) for other in whole[1:]):
+                found[name] = whole[0]
         return found
 
     def trace(self, theirs: Mapping[str, Array]) -> Trace:
         """Our forward pass at their point."""
         return trace_of(self.variant, self.ours(theirs))
 
-    def arriving(self, theirs: Mapping[str, Array]) -> tuple[Array, Array]:
-        """What their loss hands down to h(t) and to s(t) at their point, ∂L/∂h(t) and ∂L/∂s(t), each (T, B, H)."""
+    def arriving(self, theirs: Mapping[str, Array]) -> Arriving:
+        """What their loss hands down to h(t) and to s(t) at their point."""
         T, B, _, H = self.steps
         if self.recurrence.loss is not None:
             h = self.trace(theirs).over_time("h")
             y = targets_in_order(self.recurrence, theirs, self.order)
             slope = self.recurrence.loss.slope(h, y)
-            return np.asarray(self.scale * slope).astype(h.dtype), np.zeros_like(h)
+            return Arriving(np.asarray(self.scale * slope).astype(h.dtype), np.zeros_like(h), np.zeros_like(h))
         cotangents = self.recurrence.cotangents(self.recurrence.outputs(theirs))
         arrays = stacked(cotangents)
-        dl_dh, dl_ds = np.zeros((2, T, B, H), np.result_type(*cotangents.values()))
-        for into, read in ((dl_dh, (self.output, self.order)), (dl_ds, self.final_memory)):
-            if read is not None:
-                array = in_order(arrays[read[0]], read[1], "TBH")
-                into[-len(array) :] += array
-        return dl_dh, dl_ds
+        found = Arriving(*np.zeros((3, T, B, H), np.result_type(*cotangents.values())))
+        memory = [(*self.final_memory, "s")] if self.final_memory else []
+        for name, order, ours in ((self.output, self.order, "first"), *memory, *self.repeated):
+            array = in_order(arrays[name], order, "TBH")
+            into = {"first": found.dl, "h": found.dl_again, "s": found.dl_ds}[ours]
+            into[-len(array) :] += array
+        return found
 
     def gradient(self, theirs: Mapping[str, Array]) -> dict[str, Array] | None:
         """The gradient by our backward pass, in their names and shapes; ``None`` where an output is unread."""
         if self.unread:
             return None
         trace = self.trace(theirs)
-        dl_dh, dl_ds = self.arriving(theirs)
+        dl, dl_ds, dl_again = self.arriving(theirs)
+        dl_dh = dl + dl_again
         if not dl_ds[:-1].any():
             grads = backward(trace, dl_dh, ds_next=dl_ds[-1])
             return self.theirs({**grads.weights, "x": grads.x, **grads.initial})
@@ -180,6 +212,10 @@ class Recognised:
             dx.append(grads.x[0])
             total = {name: total.get(name, 0) + d for name, d in grads.weights.items()}
         return self.theirs({**total, "x": np.stack(dx[::-1]), **carried})
+
+
+def _alike(a: Array, b: Array) -> bool:
+    return bool(np.abs(a - b).max(initial=0) <= ALIKE * max(np.abs(a).max(initial=0), np.abs(b).max(initial=0)))
 
 
 def trace_of(variant: Variant, ours: Mapping[str, Array]) -> Trace:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class Roles:
     trials: Trials
     frame: Frame
     variant: Variant
-    constants: Mapping[str, float]
+    constants: Mapping[str, Any]
     always: Array
     scale: float
     tolerance: float
@@ -63,7 +64,8 @@ class Roles:
 
     def search(self, cuts: Mapping[str, list[Cut]]) -> Iterator[Found]:
         """Everything that the trials leave possible, likely ones first. ``cuts``: of each array by its name."""
-        yield from self._onwards(Found((("x", self.frame.x),)), {name: list(some) for name, some in cuts.items()})
+        known = () if self.frame.inputs is not None else (("x", self.frame.x),)
+        yield from self._onwards(Found(known), {name: list(some) for name, some in cuts.items()})
 
     def _onwards(self, found: Found, cuts: dict[str, list[Cut]]) -> Iterator[Found]:
         several: list[Role] = []

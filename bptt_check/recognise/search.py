@@ -6,17 +6,19 @@ its own point and at two random ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
 from bptt_check.errors import BpttCheckError
+from bptt_check.lstm.forward import Trace
 from bptt_check.lstm.params import shapes, states
 from bptt_check.lstm.variants import VARIANTS, Gate, Variant
 from bptt_check.points import Array
 from bptt_check.recognise.axes import Frame, frames_of_outputs, frames_of_targets, in_order, orders, stacked
+from bptt_check.recognise.outside import Cell, frames_outside
 from bptt_check.recognise.record import Recognised, Sources, targets_in_order, trace_of
 from bptt_check.recognise.roles import Cut, Roles, cuts_of_point
 from bptt_check.recognise.trials import Refused, Trials, apart, drawn
@@ -28,6 +30,11 @@ EXACT = 1e-9  # how far two computations of one cell may be apart in float64, re
 SINGLE = 1e-3  # and in float32
 SINGLE_TRIALS = 1e-4  # the same where only a few arrays are on
 RANDOM_POINTS = 2
+CELLS: tuple[Cell, ...] = tuple(
+    (cell, constants)
+    for cell, constants in product(VARIANTS, ({}, {"b_f": 1.0}))
+    if not constants or cell.forget_gate is Gate.LEARNED
+)
 
 
 def recognise(subject: Subject, *, rng: int | np.random.Generator = 0) -> Recognised | None:
@@ -85,27 +92,58 @@ def _candidates(trials: Trials, tolerance: float) -> Iterator[Recognised]:
         if isinstance(recurrence.loss.targets, str):
             targets[entries.pop(recurrence.loss.targets)] = True
         frames = frames_of_targets(entries, y, LOSS)
-    seen = set()
+    seen, inside = set(), False
     for frame in frames:
         key = (frame.steps, frame.x.tobytes(), frame.output, frame.order)
-        if key in seen or not _causal(trials, frame, tolerance):
-            continue
+        if key not in seen and _causal(trials, frame, tolerance):
+            found = _cells(trials, frame, CELLS, entries, targets, tolerance)
+            inside = inside or (found is not None and "T" in frame.order and min(frame.T, frame.H) > 1)
+            yield from found or ()
         seen.add(key)
-        always = targets.copy()
-        always[frame.x] = True
-        cuts = cuts_of_point(entries, always, frame)
-        if not _could_be(trials, frame, cuts, entries, tolerance):
-            continue
-        scale = _scale(trials, frame, always)
-        for variant, constants in product(VARIANTS, ({}, {"b_f": 1.0})):
-            if constants and variant.forget_gate is not Gate.LEARNED:
-                continue
-            search = Roles(trials, frame, variant, constants, always, scale, tolerance)
-            for found in search.search(cuts):
-                yield Recognised(
-                    variant, frame.steps, Sources(subject.point, found.places, constants), frame.output, frame.order,
-                    recurrence, scale=scale, ambiguous=found.ambiguous,
-                )  # fmt: skip
+    if recurrence.loss is None and not inside:
+        for frame, cells in frames_outside(trials, entries, CELLS, tolerance):
+            yield from _cells(trials, frame, cells, entries, targets, tolerance) or ()
+
+
+def _cells(
+    trials: Trials,
+    frame: Frame,
+    cells: Sequence[Cell],
+    entries: Mapping[str, Array],
+    targets: Array,
+    tolerance: float,
+) -> Iterator[Recognised] | None:
+    """What the trials leave possible in one reading of the shapes; ``None`` where it cannot be one of a cell.
+
+    ``targets``: a mask of entries that are always on.
+    """
+    always = targets.copy()
+    always[frame.x] = True
+    cuts = cuts_of_point(entries, always, frame)
+    if not _could_be(trials, frame, cuts, entries, tolerance):
+        return None
+    return _searched(trials, frame, cells, always, cuts, tolerance)
+
+
+def _searched(
+    trials: Trials,
+    frame: Frame,
+    cells: Sequence[Cell],
+    always: Array,
+    cuts: Mapping[str, list[Cut]],
+    tolerance: float,
+) -> Iterator[Recognised]:
+    subject, recurrence = trials.subject, trials.subject.recurrence
+    assert recurrence is not None
+    scale = _scale(trials, frame, always)
+    for variant, added in cells:
+        constants = dict(added) if frame.inputs is None else {**added, "x": frame.inputs}
+        search = Roles(trials, frame, variant, constants, always, scale, tolerance)
+        for found in search.search(cuts):
+            yield Recognised(
+                variant, frame.steps, Sources(subject.point, found.places, constants), frame.output, frame.order,
+                recurrence, scale=scale, ambiguous=found.ambiguous,
+            )  # fmt: skip
 
 
 def _as_it_is(subject: Subject, variant: Variant) -> Recognised:
@@ -171,7 +209,7 @@ def _causal(trials: Trials, frame: Frame, tolerance: float) -> bool:
 
 def _agrees(trials: Trials, candidate: Recognised, flat: Array, tolerance: float) -> bool:
     """Whether both compute the same outputs at one point."""
-    frame = Frame(*candidate.steps, candidate.sources.places["x"][0], candidate.output, candidate.order)
+    frame = Frame(*candidate.steps, np.zeros(0, int), candidate.output, candidate.order)
     theirs = trials.response(frame, flat, candidate.scale)
     ours = candidate.sources.taken(flat, candidate.variant, candidate.steps)
     predicted = trials.predicted(frame, candidate.variant, ours, flat, frame.T)
@@ -189,18 +227,32 @@ def _with_outputs(trials: Trials, found: Recognised, points: list[Array], tolera
             taps[name] = same[0]
     if recurrence.loss is not None:
         return replace(found, taps=taps)
-    outputs = stacked(trials.run(flat))
-    members = {name for name in outputs if name == found.output or _in_list(name, found.output)}
-    memory, over_time = None, trace.over_time("s")
-    for name in outputs.keys() - members:
-        for order in orders(outputs[name].ndim, "TBH"):
+    read = _read_again(found, trace, stacked(trials.run(flat)), tolerance)
+    memory = next(((name, order) for name, order, ours in read if ours == "s"), None)
+    repeated = tuple(each for each in read if each[:2] != memory)
+    whole = [found.output, *(name for name, _, _ in read)]
+    unread = tuple(
+        name for name in trials.run(flat) if not any(name == known or _in_list(name, known) for known in whole)
+    )
+    return replace(found, taps=taps, final_memory=memory, repeated=repeated, unread=unread)
+
+
+def _read_again(
+    found: Recognised, trace: Trace, outputs: Mapping[str, Array], tolerance: float
+) -> list[tuple[str, str, str]]:
+    """Every further output that holds h or s, of all steps or of the last: its name, its axes, and which of them."""
+    read: list[tuple[str, str, str]] = []
+    for name in outputs:
+        known = [found.output, *(other for other, _, _ in read)]
+        if any(name == whole or _in_list(name, whole) for whole in known):
+            continue
+        for ours, order in product("sh", orders(outputs[name].ndim, "TBH")):
+            over_time = trace.over_time(ours)
             array = in_order(outputs[name], order, "TBH")
             if _equal(array, over_time if "T" in order else over_time[-1:], tolerance):
-                memory = memory or (name, order)
-    if memory:
-        members |= {name for name in outputs if name == memory[0] or _in_list(name, memory[0])}
-    unread = tuple(name for name in trials.run(flat) if name not in members)
-    return replace(found, taps=taps, final_memory=memory, unread=unread)
+                read.append((name, order, ours))
+                break
+    return read
 
 
 def _in_list(name: str, whole: str) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
 from bptt_check.report.model import Line, Summary
 from bptt_check.report.tables import incomplete, verdict_advice
+from bptt_check.report.tables_beside import causes_said
 from bptt_check.report.text import clean, count, counted, figure, shorten
 from bptt_check.results import Verdict
 
 WORST = 5
+CAUSES = 2  # of one case; the rest is in the report and above
 
 
 def said_after_tests(summary: Summary, *, quiet: bool = False, width: int = 100) -> list[str]:
@@ -28,6 +31,9 @@ def said_after_tests(summary: Summary, *, quiet: bool = False, width: int = 100)
     failures = (*summary.disagreements, *summary.inconclusives)
     for failure in failures[:WORST]:
         lines.append(f"  {failure.verdict}  {clean(failure.name, limit=width - 18)}")
+        for said in causes_said(failure.causes)[:CAUSES]:
+            lines += textwrap.wrap(said.looks, width, initial_indent="    ", subsequent_indent="      ")
+            lines += [f"      mend: {shorten(said.remedy, width - 12)}"] if said.remedy else []
         lines += [f"    {clean(failure.reproduce, limit=1000)}"] if failure.reproduce else []
     if len(failures) > WORST:
         lines.append(f"  and {counted(len(failures) - WORST, 'more case')}, in the report")

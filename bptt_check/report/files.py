@@ -13,8 +13,9 @@ from bptt_check.report.html import html_report
 from bptt_check.report.journal import journal_text
 from bptt_check.report.json_report import json_report
 from bptt_check.report.junit import junit_report
+from bptt_check.report.left import read_run
 from bptt_check.report.markdown import markdown_report
-from bptt_check.report.runlog import RunLog, read_journal
+from bptt_check.report.runlog import RunLog
 from bptt_check.report.saved_lines import SavedRun
 from bptt_check.report.summary import Summary, summarise
 from bptt_check.report.text import clean
@@ -57,7 +58,7 @@ def render(
     targets = [source.with_suffix(f".{name}") for name in formats]
     if source in targets:
         raise UsageError(f"the report would replace the journal {clean(source)}; give the journal a name in .jsonl")
-    summary = summarise(read_journal(source))
+    summary = summarise(read_run(source))
     more = beside(summary, source.parent / FOLDER, baseline=baseline, rules=rules)
     for name, target in zip(formats, targets, strict=True):
         write_atomically(target, _text(summary, name, more))
@@ -86,7 +87,7 @@ def write_as(
             raise UsageError(f"{clean(path)} ends in none of {', '.join(ENDINGS)}, so its format is not known")
         if _same_file(path, Path(journal)):
             raise UsageError(f"the report would replace the journal {clean(journal)}; choose another name")
-    log = read_journal(journal)
+    log = read_run(journal)
     summary = summarise(log)
     more = beside(summary, Path(journal).parent / FOLDER, baseline=baseline, rules=rules)
     for path in paths:

@@ -46,17 +46,24 @@ def _body(failure: Failure) -> str:
     if failure.method or failure.reason:
         reason = f" ({clean(failure.reason, limit=400)})" if failure.reason else ""
         parts.append(f'<p class="where">{escape(f"compared by {clean(failure.method)}{reason}")}</p>\n')
-    if failure.reproduce:
-        code = escape(clean_lines(failure.reproduce))
-        parts.append(f'<p>To reproduce it:</p>\n<pre tabindex="0"><code>{code}</code></pre>\n')
+    parts += [_pasted("To run it again:", failure.reproduce), _pasted("The case by itself:", failure.example)]
     return "".join(parts)
+
+
+def _pasted(label: str, code: str) -> str:
+    if not code:
+        return ""
+    return f'<p>{escape(label)}</p>\n<pre tabindex="0"><code>{escape(clean_lines(code))}</code></pre>\n'
 
 
 def causes_html(causes: Sequence[Cause]) -> str:
     """Return what a disagreement looks like, the likeliest cause first."""
     items = []
     for said in causes_said(causes):
-        remedy = f"<br>mend: <code>{escape(said.remedy)}</code>" if said.remedy else ""
-        also = f'<br><span class="where">the same would be: {escape(said.also)}</span>' if said.also else ""
-        items.append(f"<li>{escape(said.looks)}{remedy}{also}</li>\n")
+        lines = (("what gives these numbers", said.written), ("what belongs there", said.remedy))
+        code = [f"<div><dt>{name}</dt><dd><code>{escape(line)}</code></dd></div>\n" for name, line in lines if line]
+        told = f'<dl class="pairs">\n{"".join(code)}</dl>\n' if code else ""
+        told += f"<p>{escape(said.why[0].upper() + said.why[1:])}.</p>\n" if said.why else ""
+        told += f'<p class="where">the same would be: {escape(said.also)}</p>\n' if said.also else ""
+        items.append(f"<li><p><strong>{escape(said.looks)}</strong></p>\n{told}</li>\n")
     return f'<ul class="causes">\n{"".join(items)}</ul>\n' if items else ""

@@ -82,5 +82,5 @@ def _told(failure: Failure, case: Mapping[str, object]) -> str:
         for block in failure.blocks[:40]
     ]
     lines += [f"finding: {clean(finding, limit=300)}" for finding in failure.findings[:10]]
-    lines += [f"To reproduce it: {clean(failure.reproduce, limit=1000)}"] if failure.reproduce else []
+    lines += [f"To run it again: {clean(failure.reproduce, limit=1000)}"] if failure.reproduce else []
     return "\n" + "\n".join(lines) + "\n"

@@ -147,7 +147,9 @@ def _failure(failure: Failure) -> str:
     if failure.blocks:
         parts.append(_table(failure_table(failure)))
     if failure.reproduce:
-        parts.append("To reproduce it:\n\n" + _fenced(failure.reproduce))
+        parts.append("To run it again:\n\n" + _fenced(failure.reproduce))
+    if failure.example:
+        parts.append("The case by itself:\n\n" + _fenced(failure.example))
     about = [code(failure.case, limit=300)] if failure.case else []
     reason = f" ({failure.reason})" if failure.reason else ""
     about += [code(f"compared by {failure.method}{reason}", limit=300)] if failure.method or reason else []
@@ -159,7 +161,8 @@ def _causes(failure: Failure) -> list[str]:
     lines = []
     for said in causes_said(failure.causes):
         lines.append(f"- {code(said.looks, limit=400)}")
-        lines += [f"  - mend: {code(said.remedy, limit=200)}"] if said.remedy else []
+        lines += [f"  - what gives these numbers: {code(said.written, limit=200)}"] if said.written else []
+        lines += [f"  - what belongs there: {code(said.remedy, limit=200)}"] if said.remedy else []
         lines += [f"  - the same would be: {code(said.also, limit=300)}"] if said.also else []
     return lines
 

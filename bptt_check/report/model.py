@@ -163,7 +163,8 @@ class Cause:
     """What a disagreement looks like, as far as it is known.
 
     ``exact`` says that the explanation accounts for the whole of it, ``residual`` what is left unexplained, relative to
-    it; ``remedy`` is the line as it should be, ``also`` what would look the same.
+    it; ``code`` are the lines that would give this gradient, ``why`` how people come to write them, ``remedy`` is what
+    belongs there, ``also`` what would look the same.
     """
 
     fault: str
@@ -173,13 +174,16 @@ class Cause:
     explanation: str
     remedy: str
     also: tuple[str, ...]
+    code: tuple[str, ...]
+    why: str
 
 
 @dataclass(frozen=True)
 class Failure:
     """One case that does not agree, what it looks like, how to make it again, and which test it comes from, if one.
 
-    ``size`` is T·B·D·H where known.
+    ``size`` is T·B·D·H where known. ``reproduce`` is a line for a shell, ``example`` the case as code where that is
+    known: what checks it by itself, or the arguments that Hypothesis found.
     """
 
     name: str
@@ -193,6 +197,7 @@ class Failure:
     blocks: tuple[Wrong, ...]
     findings: tuple[str, ...]
     reproduce: str
+    example: str
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def label(value: Any) -> str:
 def failure_of(record: Record) -> Failure:
     """Return what a report shows of a record that does not agree."""
     wrong = [block for block in record.blocks if block["verdict"] != Verdict.AGREES.value]
-    hints = (record.data.get("reproduce"), record.case.get("reproduce"))
+    hints = [text for row in (record.data, record.case) if (text := _text(row.get("reproduce")))]
     return Failure(
         name=record.name,
         test=test if isinstance(test := record.data.get("test"), str) else "",
@@ -76,20 +76,25 @@ def failure_of(record: Record) -> Failure:
         causes=tuple(cause_of(cause) for cause in record.causes),
         blocks=tuple(wrong_of(block) for block in wrong),
         findings=tuple(f"{finding['kind']}: {finding['message']}" for finding in record.findings),
-        reproduce=next((hint for hint in hints if isinstance(hint, str)), ""),
+        reproduce=next(iter(hints), ""),
+        example=next(iter(hints[1:]), ""),
     )
 
 
 def cause_of(cause: Mapping[str, Any]) -> Cause:
     """Return what a record says of one cause; what it does not say is left empty."""
-    texts = {key: _text(cause.get(key)) for key in ("fault", "equation", "explanation", "remedy")}
-    also = cause.get("also") or ()
+    texts = {key: _text(cause.get(key)) for key in ("fault", "equation", "explanation", "remedy", "why")}
     return Cause(
         **texts,
         exact=cause.get("exact") is True,
         residual=number(cause.get("residual")),
-        also=tuple(map(_text, also)) if isinstance(also, (list, tuple)) else (_text(also),),
+        also=_texts(cause.get("also")),
+        code=_texts(cause.get("code")),
     )
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(map(_text, value if isinstance(value, (list, tuple)) else [value] if value else ()))
 
 
 def _text(value: Any) -> str:
@@ -125,7 +130,7 @@ def wrong_of(block: Mapping[str, Any]) -> Wrong:
         reference=number(block["reference"]),
         error=number(block["max_relative_error"]),
         resolution=number(block["resolution"]),
-        note=block["note"],
+        note="; ".join(text for text in (_text(block.get("where")), block["note"]) if text),
     )
 
 

@@ -34,7 +34,7 @@ from bptt_check.report.reading import (
 from bptt_check.report.record import Record
 from bptt_check.report.runlog import RunLog
 from bptt_check.report.strict import compact
-from bptt_check.report.tests import from_tests, smallest
+from bptt_check.report.tests import drawn_by_test, from_tests, smallest
 from bptt_check.report.text import natural
 from bptt_check.results import Verdict
 
@@ -49,7 +49,7 @@ def summarise(log: RunLog) -> Summary:
     verdicts = Counter(verdict_of(record).value for record in cases)
     worst = max(gradients, key=lambda line: rank(line.worst_error), default=None)
     chances = [number(record.miss_probability) for record in cases]
-    shown = smallest(cases)
+    shown, told = smallest(cases), drawn_by_test(records)
     return Summary(
         title=log.title,
         verdict=_overall(log, cases),
@@ -80,8 +80,8 @@ def summarise(log: RunLog) -> Summary:
         steps=step_errors(cases),
         norms=norms_over_time(cases),
         findings=finding_counts(records),
-        disagreements=failures(shown, Verdict.DISAGREES),
-        inconclusives=failures(shown, Verdict.INCONCLUSIVE),
+        disagreements=failures(shown, Verdict.DISAGREES, told),
+        inconclusives=failures(shown, Verdict.INCONCLUSIVE, told),
         sweeps=tuple(sweep for record in records if record.kind == "sweep" if (sweep := sweep_of(record)) is not None),
         records=records,
         environment=dict(sorted((log.environment or {}).items())),
@@ -239,9 +239,14 @@ def _spread(line: Line, errors: Sequence[float]) -> Spread:
     )
 
 
-def failures(cases: Sequence[Record], verdict: Verdict) -> tuple[Failure, ...]:
-    """Return the cases of that verdict, the smallest first."""
-    found = [failure_of(record) for record in cases if verdict_of(record) is verdict]
+def failures(cases: Sequence[Record], verdict: Verdict, told: Mapping[str, str]) -> tuple[Failure, ...]:
+    """Return the cases of that verdict, the smallest first; ``told`` says what Hypothesis drew, by test."""
+    found = [
+        replace(failure, example=failure.example or (told.get(failure.test, "") if "example" in record.data else ""))
+        for record in cases
+        if verdict_of(record) is verdict
+        for failure in [failure_of(record)]
+    ]
     return tuple(sorted(found, key=lambda failure: math.inf if failure.size is None else failure.size))
 
 

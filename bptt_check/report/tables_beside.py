@@ -16,17 +16,28 @@ CAUSES = 5
 
 @dataclass(frozen=True)
 class CauseSaid:
-    """What is said of one cause: what the disagreement looks like, how to mend it, what would look the same."""
+    """What is said of one cause: what the disagreement looks like, how to mend it, what would look the same.
+
+    ``written`` is the wrong line, or lines, ``why`` how it comes to be written.
+    """
 
     looks: str
+    written: str
     remedy: str
+    why: str
     also: str
 
 
 def causes_said(causes: Sequence[Cause]) -> list[CauseSaid]:
     """Return what is said of the causes of a disagreement, the likeliest first."""
     return [
-        CauseSaid(_looks(cause), clean(cause.remedy, limit=200), clean(", ".join(cause.also), limit=300))
+        CauseSaid(
+            _looks(cause),
+            written=clean("; ".join(cause.code), limit=200),
+            remedy=clean(cause.remedy, limit=200),
+            why=clean(cause.why, limit=300),
+            also=clean(", ".join(cause.also), limit=300),
+        )
         for cause in causes[:CAUSES]
     ]
 

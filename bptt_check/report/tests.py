@@ -41,7 +41,15 @@ def plan_of(nodeids: Iterable[str]) -> list[Record]:
 
 
 def ending_of(
-    nodeid: str, *, outcome: str, attempt: int, results: int, asked: bool, file: str = "", line: int | None = None
+    nodeid: str,
+    *,
+    outcome: str,
+    attempt: int,
+    results: int,
+    asked: bool,
+    file: str = "",
+    line: int | None = None,
+    drawn: str = "",
 ) -> Record:
     """Return the record of how one attempt of a test ended.
 
@@ -51,10 +59,18 @@ def ending_of(
     results: how many results it left in this attempt.
     asked: whether the test itself asks for the fixture, and so owes a result; else something that it uses does.
     file, line: where the test is, the first line being 1.
+    drawn: the smallest failing arguments, as Hypothesis prints them.
     """
     name = id_of(nodeid)
     data = {"test": name, "outcome": outcome, "attempt": attempt, "results": results, "asked": asked}
-    return Record(name=f"{name}, attempt {attempt}", kind=ENDING, data={**data, "file": file, "line": line})
+    data |= {"file": file, "line": line} | ({"drawn": drawn} if drawn else {})
+    return Record(name=f"{name}, attempt {attempt}", kind=ENDING, data=data)
+
+
+def drawn_by_test(records: Sequence[Record]) -> dict[str, str]:
+    """Return the smallest failing arguments that Hypothesis has printed, by the test that they are of."""
+    rows = [record.data for record in records if record.kind == ENDING]
+    return {_text(row.get("test")): text for row in rows if (text := _text(row.get("drawn")))}
 
 
 def from_tests(records: Sequence[Record]) -> FromTests | None:

@@ -7,11 +7,13 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from bptt_check.report.text import clean_lines
 from bptt_check.testing.options import Depth
 
 if TYPE_CHECKING:
     from bptt_check.results import Result
 
+ARGUMENTS_LIMIT = 4000  # characters of failing arguments that are kept
 FARTHEST = 30.0  # decades: what is sent to the search is finite, whatever the error is
 
 
@@ -22,6 +24,24 @@ def inside_given() -> bool:
     from hypothesis import currently_in_test_context
 
     return currently_in_test_context()
+
+
+def only_on_the_way() -> bool:
+    """Whether the example that is running is one of many that Hypothesis tries, and not the one that it will show."""
+    if not inside_given():
+        return False
+    from hypothesis import control
+
+    context = control.current_build_context()
+    return not getattr(context, "is_final", True)  # where a version does not say, every example is looked at in full
+
+
+def failing_arguments(error: BaseException) -> str:
+    """Return the smallest failing arguments of a test, which Hypothesis has noted on what it raises."""
+    inner = getattr(error, "exceptions", ())
+    notes = [note for e in (error, *inner) for note in getattr(e, "__notes__", ()) if isinstance(note, str)]
+    found = [note for note in notes if note.startswith(("Failing test case: ", "Falsifying example: "))]
+    return clean_lines("\n".join(found), limit=ARGUMENTS_LIMIT)
 
 
 def steer(result: Result) -> None:

@@ -16,9 +16,10 @@ import pytest
 from bptt_check.errors import ReportError
 from bptt_check.report.journal import Journal, environment
 from bptt_check.report.parts import Part
+from bptt_check.report.places import RUN
 from bptt_check.report.tests import PLAN
 from bptt_check.testing.ending import finish
-from bptt_check.testing.options import RUN, TROUBLE, asked, came_to_its_end
+from bptt_check.testing.options import TROUBLE, asked, came_to_its_end
 
 
 class Gathering:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from bptt_check.errors import UsageError
-
-if TYPE_CHECKING:
-    pass
 
 LOSSES = ("euclidean", "softmax_cross_entropy", "last_step", "unequal_lengths")  # smooth; every step, one, some
 RESULT = "result"
@@ -23,7 +21,7 @@ def gradient_property(
     max_examples: int | None = None,
     **options: Any,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a test of ``test(result)``: Hypothesis draws a cell, a shape, a loss and a seed; the gradient has to agree.
+    """Make a test of ``test(result)``: Hypothesis draws cell, shape, loss and all numbers; the gradient has to agree.
 
     The body runs after each check that AGREES and may look at the :class:`~bptt_check.Result`; ``...`` will do. What
     fails is shrunk, and shown as the ``Subject`` that makes it again. Fixtures are taken as in any other test; by
@@ -65,10 +63,12 @@ def gradient_property(
             __tracebackhide__ = True
             check, case = filled.pop("gradient_check"), filled.pop("case")
             subject = case.subject()
+            subject = replace(subject, case={**subject.case, "reproduce": case.code})
             assume(not case.near_a_kink(subject))
             test(**filled, result=check(subject, **options))
 
         def body(*args: Any, **named: Any) -> None:
+            __tracebackhide__ = True
             run({**dict(zip(names, args, strict=False)), **named})
 
         _dress(body, test, names)

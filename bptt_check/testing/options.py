@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from bptt_check.report.places import RUNNING
 from bptt_check.testing.declared import setting
 
 SUFFIXES = (".jsonl", ".json", ".md", ".html", ".xml")
 STEM = "gradients"
 DEFAULT_TYPES = (".json", ".md", ".html")
-RUN = "run.jsonl"  # the journal of a run, while it runs
 FOLDER, TROUBLE, UNWRITABLE = "bptt_check_folder", "bptt_check_trouble", "bptt_check_unwritable"  # between processes
 
 
@@ -80,7 +80,7 @@ _ASKED: pytest.StashKey[Options] = pytest.StashKey()
 def running_folder(config: pytest.Config) -> Path:
     """Return a folder that this run alone writes to, beside the place of its journal; it is not made here."""
     journal = asked(config).journal
-    return journal.with_name(f"{journal.stem}.running-{secrets.token_hex(4)}")
+    return journal.with_name(f"{journal.stem}{RUNNING}{secrets.token_hex(4)}")
 
 
 def came_to_its_end(exitstatus: int) -> bool:

@@ -12,16 +12,16 @@ import pytest
 
 from bptt_check.errors import ReportError
 from bptt_check.report.journal import Journal, environment
+from bptt_check.report.places import RUN
 from bptt_check.report.reading import number, verdict_of
 from bptt_check.report.record import Record, record_of
 from bptt_check.report.tests import ending_of, id_of, plan_of
 from bptt_check.testing.declared import FIXTURES
 from bptt_check.testing.ending import finish
-from bptt_check.testing.examples import inside_given
+from bptt_check.testing.examples import failing_arguments, inside_given
 from bptt_check.testing.lines import again
 from bptt_check.testing.options import (
     FOLDER,
-    RUN,
     TROUBLE,
     UNWRITABLE,
     asked,
@@ -46,6 +46,7 @@ class Attempt:
     examples: int = 0
     outcome: str = "passed"
     verdict: str = "AGREES"
+    drawn: str = ""
     errors: list[float] = field(default_factory=list)  # the worst so far, and no other
 
     def count(self, record: Record) -> None:
@@ -84,7 +85,7 @@ class Running:
         drawn = inside_given()
         now.examples += drawn
         data: dict[str, Any] = {"test": id_of(now.nodeid)}
-        data |= {"reproduce": again(now.nodeid)} if "reproduce" not in result.case else {}
+        data |= {"reproduce": line} if (line := again(now.nodeid)) else {}
         data |= {"example": now.examples} if drawn else {}
         data |= {"attempt": now.number} if now.number > 1 else {}
         record = replace(_record(result), data=data)
@@ -92,6 +93,10 @@ class Running:
             record = replace(record, name=id_of(now.nodeid))
         now.count(record)
         self._write(record)
+
+    def is_first(self) -> bool:
+        """Whether Hypothesis has drawn no example of the present test before this one; true of all else."""
+        return not (inside_given() and self._now and self._now.examples)
 
     def how_again(self) -> str:
         """Return the line that runs the present test again."""
@@ -120,6 +125,7 @@ class Running:
             item.user_properties[:] = [*own, *now.properties()]
         report = yield
         if now:
+            now.drawn = now.drawn or (failing_arguments(call.excinfo.value) if call.excinfo else "")
             now.outcome = max(now.outcome, report.outcome, key=lambda word: _OUTCOMES.get(word, 2))
             if call.when == "teardown":
                 self._end(item, now)
@@ -139,6 +145,7 @@ class Running:
             asked=not FIXTURES.isdisjoint(named),
             file=str(file),
             line=None if line is None else line + 1,
+            drawn=now.drawn,
         )
         self._write(ending)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from planted import on_trial, passes
 
 from bptt_check import Verdict, check
+from bptt_check.recognise import recognise
 
 SEEDS = range(1)
 EVERY_OTHER = list(passes.all_mistakes())[::2]  # the benchmark tries them all
@@ -72,6 +74,16 @@ def test_a_pass_as_it_stands_is_right_and_no_cause_is_offered(style):
 )
 def test_of_a_pass_written_by_hand_what_is_said_is_true(style, mistake):
     assert not passes.amiss(mistake, check(passes.subject_of(style, mistake)))
+
+
+@pytest.mark.parametrize("style", ["inputs_outside", "embedded_words", "torch_like", "cs231n_packed"])
+def test_inputs_outside_the_point_and_states_handed_out_twice_do_not_hide_the_cell(style):
+    subject = passes.subject_of(style)
+    found = recognise(subject)
+    assert found is not None and found.variant.name == "NP" and not found.unread
+    ours, theirs = found.gradient(subject.point), subject.gradient(subject.blocks)
+    assert all(np.abs(ours[k] - theirs[k]).max() <= 1e-12 * np.abs(theirs[k]).max() for k in ours)
+    assert ours.keys() == theirs.keys()
 
 
 def test_there_are_mistakes_enough_in_styles_enough():

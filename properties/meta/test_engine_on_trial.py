@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from planted import FAMILIES, caught, draw, options
 from planted.calls import CALLS
 from planted.faults import STRUCTURAL, VALUE_DEPENDENT
-from planted.hard import KINDS, RARELY
+from planted.hard import KINDS, OTHER_KINDS, RARELY, draw_other
 from planted.hard import draw as draw_hard
 from planted.programs_of import edited, unsafe
 
@@ -61,6 +61,12 @@ def test_every_value_dependent_fault_is_caught(seed):
 
 
 @FEW
+@given(seed=seeds)
+def test_every_mistake_in_other_code_is_caught(seed):
+    assert_caught("of other kinds", seed)
+
+
+@FEW
 @given(seed=seeds, factor=st.sampled_from(["1e-06", "1e-12"]))
 def test_a_fault_is_caught_however_small_the_loss_is(seed, factor):
     assert_caught(f"structural, loss times {factor}", seed)
@@ -102,6 +108,14 @@ def test_a_right_gradient_agrees(seed):
 @pytest.mark.parametrize("kind", QUICK_KINDS)
 def test_a_hard_case_of_each_kind_is_not_called_wrong(kind):
     case = draw_hard(np.random.default_rng([1, 0]), 1, kind)
+    result = judged(case)
+    assert result.verdict is not Verdict.DISAGREES, f"\n{case.label}\n{result}"
+
+
+@FEW
+@given(seed=seeds, kind=st.sampled_from(sorted(OTHER_KINDS)))
+def test_a_right_gradient_of_other_code_is_never_called_wrong(kind, seed):
+    case = draw_other(np.random.default_rng([seed, 0]), seed, kind)
     result = judged(case)
     assert result.verdict is not Verdict.DISAGREES, f"\n{case.label}\n{result}"
 

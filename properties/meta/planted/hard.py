@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check import Subject
-from planted import others
+from planted import learners, numerics, others
 from planted.case import Planted
 from planted.programs_of import Edit, Spec, make, run, unsafe
 
@@ -300,6 +300,18 @@ def draw(rng: Rng, seed: int, kind: str | None = None) -> Planted:
     if not as_it_is and rng.random() < ALSO_AS_FLOAT64_ONLY:
         subject, kind = unsafe(subject), f"{kind} (float64 only)"
     return Planted("right but hard", seed, kind, subject)
+
+
+OTHER_KINDS: dict[str, Kind] = {**learners.KINDS, **numerics.KINDS}
+
+
+def draw_other(rng: Rng, seed: int, kind: str | None = None) -> Planted:
+    """A right gradient of code of another kind, one in five of them in code that has only float64."""
+    kind = kind or str(rng.choice(list(OTHER_KINDS)))
+    subject = OTHER_KINDS[kind](rng)
+    if "float32" not in kind and rng.random() < ALSO_AS_FLOAT64_ONLY:
+        subject, kind = unsafe(subject), f"{kind} (float64 only)"
+    return Planted("right, of other kinds", seed, kind, subject)
 
 
 def draw_plain(rng: Rng, seed: int) -> Planted:
