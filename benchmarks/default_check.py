@@ -191,8 +191,8 @@ def told_of(turns: Turns) -> Iterator[str]:
     yield (
         f"Measured, {len(ratios)} turns of pass, check and pass, by CPU time on one thread: {middle:.1f} passes "
         f"({ratios[0]:.1f} to {ratios[-1]:.1f}); this {'meets it' if middle <= TARGET else 'falls short'}. A "
-        f"pass is {1e3 * float(np.median(turns.one_pass)):.0f} ms. Verdict {result.verdict}, every block seen to {worst:.1e} "
-        f"or better, chance of a miss {result.miss_probability or 0:.0e}; {result.evaluations} losses and "
+        f"pass is {1e3 * float(np.median(turns.one_pass)):.0f} ms. Verdict {result.verdict}, every block seen to "
+        f"{worst:.1e} or better, chance of a miss {result.miss_probability or 0:.0e}; {result.evaluations} losses and "
         f"{result.gradient_evaluations} gradients."
     )
     if turns.peer:

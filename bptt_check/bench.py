@@ -33,6 +33,8 @@ BESIDE, NEARBY = 3, 2.0**-20  # points, and how far away, at which it is held ag
 SMALLEST = 1e-300  # a divisor that is none
 TINY = 8.0  # how many times smaller than the finest step an entry must be to get steps of its own
 KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
+KINK_WIDER = 8.0  # how many times wider the steps are that must see the same jump,
+KINK_ALIKE = 0.2  # to this share of it
 
 
 @dataclass
@@ -51,6 +53,20 @@ class Bill:
     def more_losses(self, losses: int) -> None:
         """Count so many."""
         self.losses += losses
+
+
+@dataclass
+class Tame:
+    """What points scaled down showed, once they were looked at: how much the loss is sensitive to there.
+
+    ``largest`` sensitivity to anything, and to each block by itself, as a change of the loss; ``change`` of the loss
+    from the point to these, in which a constant has no part.
+    """
+
+    looked: bool = False
+    largest: float = 0.0
+    of_block: dict[str, float] = field(default_factory=dict)
+    change: float = np.inf
 
 
 @dataclass(frozen=True)
@@ -92,7 +108,7 @@ class Bench:
     bill: Bill = field(default_factory=Bill)
     broken: frozenset[str] = frozenset()
     plain: Bench | None = None
-    tame: list[float] = field(default_factory=lambda: [0.0])
+    tame: Tame = field(default_factory=Tame)
     sweeping: Sweeping = field(default_factory=Sweeping)
 
     @classmethod
@@ -136,24 +152,42 @@ class Bench:
         That of the point alone says too little where a softmax saturates, or terms cancel: what is added up inside may
         be far larger than what is left of it. So points scaled down count too, once asked for, unless ``here``.
         """
-        largest = max(self.rounding.sensitivity[name] * self.scale(name), self.size, 0.0 if here else self.tame[0])
+        size = min(self.size, rounding.GENUINE * self.tame.change)
+        largest = max(self.rounding.sensitivity[name] * self.scale(name), size, 0.0 if here else self.tame.largest)
         return ROUNDING_SAFETY * self.eps * largest / self.scale(name)
+
+    def lost_inside(self, name: str, eps: float) -> float:
+        """The most that rounding inside could put on an entry in a precision, by what this block itself shows.
+
+        Here and at points scaled down: where a softmax saturates, shares of size 1 have vanished from all that is left.
+        """
+        tame = self.tame.of_block.get(name, 0.0)
+        largest = max(float(np.abs(self.gradient[name]).max(initial=0)) * self.scale(name), tame)
+        return ROUNDING_SAFETY * eps * largest / self.scale(name)
 
     def look_at_tamer_points(self) -> None:
         """The largest sensitivity at the point scaled down, for :meth:`blunt`; asked for once, if something is off."""
-        if len(self.tame) > 1:
+        if self.tame.looked:
             return
-        self.tame.append(0.0)
+        self.tame.looked = True
+        self.tame.of_block = dict.fromkeys(self.gradient, 0.0)
+        here, changes = self.loss(self.point), []
         for factor in TAMER:
             point = {name: (factor * array).astype(array.dtype) for name, array in self.point.items()}
             self.bill.gradients += 1
             try:
                 gradient = self.subject.gradient(point)
+                changes.append(abs(float_of(here) - float_of(self.loss(point))))
             except (SubjectFailed, SubjectError):
                 continue
             finite = {name: a for name, a in gradient.items() if name in self.gradient and np.isfinite(a).all()}
-            largest = (rounding.sensitivities(point, finite)[name] * self.scale(name) for name in finite)
-            self.tame[0] = max(self.tame[0], *largest, 0.0)
+            largest = [rounding.sensitivities(point, finite)[name] * self.scale(name) for name in finite]
+            self.tame.largest = max(self.tame.largest, *largest, 0.0)
+            for name, a in finite.items():
+                of_it = float(np.abs(a).max(initial=0)) * self.scale(name)
+                self.tame.of_block[name] = max(self.tame.of_block[name], of_it)
+        if len(changes) == len(TAMER):
+            self.tame.change = float(max(changes))
 
     def levels(self) -> dict[str, Array]:
         """What a direction must not be drowned by, by entry: rounding, and for differences the noise of the loss."""
@@ -310,18 +344,32 @@ class Bench:
         return max(_rms(part) / (_rms(self.point[name]) or 1.0) for name, part in v.items()) or 1.0
 
     def one_sided(self, v: Point) -> tuple[float, float, float]:
-        """Derivatives to the left and to the right along ``v`` by tiny real steps, and what noise leaves uncertain."""
+        """Derivatives to the left and to the right along ``v`` by tiny real steps, and what noise leaves uncertain.
+
+        A jump between the two is that of a kink if wider steps see the same one. Noise that nobody measured, that of an
+        ill-conditioned loss for instance, shrinks with wider steps.
+        """
+        eps = float(np.finfo(np.result_type(*self.reference.point.values())).eps)
+        step = max(2.0**-30, 4 * eps**0.5 if eps > 1e-10 else eps**0.5)
+        left, right, unsure = self._sides(v, step)
+        if abs(right - left) > KINK * unsure:
+            wider = self._sides(v, KINK_WIDER * step)
+            unsure = max(unsure, abs((right - left) - (wider[1] - wider[0])) / (KINK * KINK_ALIKE))
+        return left, right, unsure
+
+    def _sides(self, v: Point, width: float) -> tuple[float, float, float]:
+        """The same by steps of ``width``, with the noise that is known."""
         point = self.reference.point
         norm = max(float(np.abs(part).max(initial=0)) for part in v.values()) or 1.0
-        eps = float(np.finfo(np.result_type(*point.values())).eps)
-        step = np.result_type(*point.values()).type(max(2.0**-30, 4 * eps**0.5 if eps > 1e-10 else eps**0.5))
+        kind = np.result_type(*point.values())
+        step = kind.type(width)
         values = []
         for k in (-2, -1, 0, 1, 2):
             moved = {name: a + k * step * (v[name] / norm) if name in v else a for name, a in point.items()}
             values.append(float_of(self.loss(moved)))
         left = (1.5 * values[2] - 2 * values[1] + 0.5 * values[0]) / step * norm
         right = (-1.5 * values[2] + 2 * values[3] - 0.5 * values[4]) / step * norm
-        noise = max(self.reference.noise or 0.0, 2 * eps * float(max(abs(value) for value in values)))
+        noise = max(self.reference.noise or 0.0, 2 * float(np.finfo(kind).eps) * float(max(map(abs, values))))
         return float(left), float(right), float(8 * noise / step * norm)
 
     def rounded(self, resolution: float) -> dict[str, float]:
@@ -375,7 +423,8 @@ class Bench:
         there = self.reference.at(point)
         found = levels(self.subject, point, gradient, there, eps=self.eps, rng=self.rng)
         self.bill.gradients += found.calls
-        return Bench.of(self.subject, point, gradient, found, reference=there, size=size, rng=self.rng, bill=self.bill)
+        bench = Bench.of(self.subject, point, gradient, found, reference=there, size=size, rng=self.rng, bill=self.bill)
+        return replace(bench, tame=self.tame)
 
 
 def _rms(array: Array) -> float:

@@ -174,15 +174,19 @@ def _by_step(relative: Array, c: Comparison) -> tuple[float, ...] | None:
 
 
 def _norms(shown: Array, c: Comparison) -> tuple[tuple[float, float], ...] | None:
-    """Of the analytic and of the reference derivative at each step; nothing is lost to a square too small or large."""
+    """Of the analytic and of the reference derivative at each step."""
     if len(c.entries) != int(np.prod(c.shape)):
         return None
-    steps = np.abs(np.stack([shown, c.reference])).reshape(2, c.shape[0], -1)
-    largest = steps.max(axis=2, initial=0.0)
+    return tuple(zip(*(norms_by_step(side.reshape(c.shape)) for side in (shown, c.reference)), strict=True))
+
+
+def norms_by_step(derivative: Array) -> list[float]:
+    """Euclidean norms of a derivative, (T, …), at each step; nothing is lost to a square too small or too large."""
+    steps = np.abs(derivative).reshape(len(derivative), -1)
+    largest = steps.max(axis=1, initial=0.0)
     with np.errstate(invalid="ignore"):
         unit = np.where(np.isfinite(largest) & (largest > 0), largest, 1)
-        norms = unit * np.sqrt(((steps / unit[..., None]) ** 2).sum(axis=2))
-    return tuple((float(analytic), float(reference)) for analytic, reference in norms.T)
+        return [float(norm) for norm in unit * np.sqrt(((steps / unit[:, None]) ** 2).sum(axis=1))]
 
 
 def _how_many(wrong: Array) -> str:

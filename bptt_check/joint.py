@@ -19,12 +19,11 @@ from math import exp, inf, isfinite, log, log2, pi, sqrt
 
 import numpy as np
 
-from bptt_check.bench import Bench, Off
+from bptt_check.bench import Bench
 from bptt_check.compare import ROUNDING_SAFETY
 from bptt_check.differences.evaluate import moved
 from bptt_check.directions import CHANCE, DROWNING, SMALLEST
 from bptt_check.points import total_size
-from bptt_check.reference import Proof
 from bptt_check.results import Block, Verdict
 from bptt_check.rounding import Rounding, sensitivities
 from bptt_check.subject import Array
@@ -84,25 +83,6 @@ def presumed(point: Mapping[str, Array], gradient: Mapping[str, Array], *, eps: 
     """The least that rounding can be, without evaluating anything."""
     level, floor = (_Presumed(gradient, eps, floor=only) for only in (False, True))
     return Rounding(eps, level, floor, sensitivities(point, gradient), 0)
-
-
-def elsewhere(bench: Bench, there: Mapping[str, Array], proof: Proof) -> Off:
-    """How far off the gradient ``there``, at a second point, is along the direction of a proof, per typical entry."""
-    predicted = squared_terms = squared_level = squared_blunt = 0.0
-    for name, a in there.items():
-        v = proof.direction[name].reshape(-1)
-        largest = _largest(a)
-        for some in _chunks(a):
-            terms = v[some] * a.reshape(-1)[some]
-            levels = np.abs(terms) + largest * v[some]
-            predicted += float(terms.sum())
-            squared_terms += float(np.dot(terms, terms))
-            squared_level += float(np.dot(levels, levels))
-        squared_blunt += bench.blunt(name, here=True) ** 2 * float(np.dot(v, v))
-    unit = sqrt(squared_terms / total_size(there.values())) or 1.0
-    tolerance = bench.both * ROUNDING_SAFETY * bench.eps * (sqrt(squared_level) + sqrt(squared_terms))
-    off = (proof.slope - predicted) / unit
-    return Off(off, tolerance / unit, sqrt(squared_blunt) / unit, off)
 
 
 def applies(bench: Bench) -> bool:

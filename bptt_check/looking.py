@@ -14,7 +14,7 @@ from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave,
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.glance import Elsewhere, Glance, glance, glance_at_each
 from bptt_check.pace import Pace
-from bptt_check.reference import Proof
+from bptt_check.reference import BORNE_OUT, Proof
 from bptt_check.results import Block, Finding, Verdict
 from bptt_check.settle import GRAVE, settled
 from bptt_check.structure import findings_of, structure
@@ -27,6 +27,7 @@ ENTRIES = 256  # a block of up to this many that its directions do not settle is
 DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of real differences
 DEAR = 300  # evaluations after which a block that is off is sampled, unless it is as small as SMALL: others wait
 SMALL = 32
+FEW = 3  # entries that show a wrong block, and its largest, where no more is asked for
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
 ESCALATION = 2000  # loss evaluations after which no more directions are drawn where each costs a ladder
 STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
@@ -60,10 +61,13 @@ def entry_by_entry(bench: Bench, resolution: float) -> Looked:
     return Looked(blocks, _findings(bench, confirmed), 0.0, comparisons=comparisons)
 
 
-def along_directions(bench: Bench, resolution: float, elsewhere: Elsewhere | None = None) -> Looked:
+def along_directions(
+    bench: Bench, resolution: float, elsewhere: Elsewhere | None = None, *, whole: bool = True
+) -> Looked:
     """All blocks along a few directions at once; where one is off or too blunt, each along its own, then entries.
 
     ``elsewhere``: a second point and the gradient there, looked at in passing where that costs nothing.
+    ``whole=False``: a block that is gravely wrong beyond doubt is shown by a few entries, not by all.
     """
     seen = glance(bench, DIRECTIONS, elsewhere)
     if seen and _settles(bench, seen, resolution):
@@ -72,7 +76,7 @@ def along_directions(bench: Bench, resolution: float, elsewhere: Elsewhere | Non
     looks = _looks(bench, seen, resolution)
     borne_out = settled(bench, {name: look.worst_along() for name, look in looks.items() if look.is_grave()})
     for name in borne_out:
-        looks[name].borne_out = True
+        looks[name].borne_out, looks[name].whole = True, whole
     blocks = {name: look.block() for name, look in looks.items()}
     if not seen.agrees and all(b.verdict is Verdict.AGREES for b in blocks.values()):
         for look in looks.values():
@@ -103,17 +107,17 @@ def at_a_glance(bench: Bench, resolution: float, elsewhere: Elsewhere) -> Looked
     return Looked({name: look.block() for name, look in looks.items()}, (), missed, seen.elsewhere)
 
 
-def from_afar(bench: Bench, resolution: float, there: Mapping[str, Array], proof: Proof | None) -> Looked | None:
+def from_afar(bench: Bench, resolution: float, proof: Proof) -> Looked | None:
     """All blocks of a large subject along a few directions at once; ``None`` where that does not settle everything.
 
-    ``there``: the gradient at a second point, where the ``proof`` of the reference has found a derivative, if any has.
+    ``proof``: what was seen at a second point, where the gradient may have borne out the reference.
     """
     pace = Pace(bench.sweeping.progress)
     seen = joint.together(bench, resolution, pace.at)
     pace.at(1.0)
     if seen is None:
         return None
-    later = joint.elsewhere(bench, there, proof) if proof else None
+    later = Off(proof.off, BORNE_OUT, 0.0, proof.off) if proof.reference else None
     return Looked(seen.blocks, (), seen.miss_probability, later)
 
 
@@ -213,6 +217,7 @@ class _Block:
     worst: Off | None = None
     along_worst: Array | None = None
     borne_out: bool = False
+    whole: bool = True
 
     seen: float = np.inf
     drawn: int = 0
@@ -260,6 +265,9 @@ class _Block:
         along = self._along(worst)
         if along.verdict is Verdict.AGREES and worst.ratio <= 1:
             return along
+        few = None if self.whole else self._few()
+        if few is not None:
+            return few
         dear = worst.ratio > 1 and not self.bench.subject.stacked and self.bench.bill.total > DEAR
         dear = dear and self.divisor.size > SMALL
         if self._is_small() and not dear:
@@ -281,6 +289,17 @@ class _Block:
             tolerance_ratio=off.ratio,
             resolution=self.seen,
         )
+
+    def _few(self) -> Block | None:
+        """A few entries of a block that is known to be wrong, its largest among them; ``None`` where none is wrong."""
+        a = self.bench.gradient[self.name]
+        few = np.unique([int(np.abs(a).argmax()), *self.bench.rng.permutation(a.size)[:FEW]])
+        sample = self._judged(few)
+        if sample.verdict is not Verdict.DISAGREES:
+            return None
+        wrong = int(self.confirmed.comparison.wrong.sum()) if self.confirmed else 0
+        note = f"{wrong} of the {len(few)} entries looked at disagree" if len(few) < a.size else sample.note
+        return replace(sample, compared=a.size, note=note)
 
     def _looked_up(self, along: Block) -> Block:
         """Directions see too bluntly here: a few entries at least, for what is grossly wrong shows in any of them."""

@@ -104,7 +104,8 @@ class Block:
     compared entry by entry). ``resolution`` is the smallest relative error of one entry that would have been seen;
     ``tolerance_ratio`` is the largest error in units of what rounding allows. ``where`` says which time steps, rows,
     columns and gates are concerned where it is wrong. ``by_step`` gives the largest relative
-    error at each time step t = 1 … T for blocks that have one. ``compared`` counts entries of ``size``.
+    error at each time step t = 1 … T for blocks that have one, ``norms`` the norm of the analytic and of the reference
+    derivative there (``None``: not measured). ``compared`` counts entries of ``size``.
     """
 
     name: str
@@ -119,7 +120,7 @@ class Block:
     reference: float | None = None
     resolution: float | None = None
     by_step: tuple[float, ...] | None = None
-    norms: tuple[tuple[float, float], ...] | None = None
+    norms: tuple[tuple[float, float | None], ...] | None = None
     note: str = ""
     where: str = ""
 

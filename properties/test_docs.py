@@ -9,10 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from bptt_check import cli
+from bptt_check.testing import declared
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(page for where in ("README.md", "docs/*.md", "examples/*.md") for page in ROOT.glob(where))
@@ -70,6 +74,26 @@ def test_the_code_on_a_page_runs_and_prints_what_the_page_shows(page, tmp_path, 
     outputs = run(blocks, str(page))
     for block, printed in zip(blocks, outputs, strict=True):
         assert missing(block.shown, printed) == [], f"{page.name}, below line {block.line}; printed was:\n{printed}"
+
+
+COMMAND = re.compile(r"^(?:\$ )?(?:\.venv/bin/)?(bptt-check|pytest)\b([^#\n]*)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_commands_on_a_page_are_ones_that_there_are(page):
+    for _, language, body in BLOCK.findall(page.read_text(encoding="utf-8")):
+        for command, words in COMMAND.findall(body) if language == "sh" else ():
+            if command == "bptt-check":
+                cli._parser().parse_args(shlex.split(words))  # ends the process where there is no such command
+            options = {f"--gradient-{name}" for name, *_ in declared._OPTIONS}
+            assert {word for word in shlex.split(words) if word.startswith("--gradient-")} <= options
+
+
+def test_the_tests_that_a_page_names_are_there():
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", (ROOT / "docs" / "ci.md").read_text(encoding="utf-8"))
+    assert len(named) > 10
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / "properties" / file).read_text(encoding="utf-8"), test
 
 
 def test_the_page_on_paper_has_code_and_shows_output():

@@ -25,6 +25,7 @@ from bptt_check.report.html import html_report
 from bptt_check.report.html_parts import table_html
 from bptt_check.report.markdown import markdown_report
 from bptt_check.report.page_script import SCRIPT
+from bptt_check.report.plots_over_time import norms_picture
 from bptt_check.report.record import record_of
 from bptt_check.report.table import Column, table_of
 from bptt_check.results import Block, Result, Verdict
@@ -228,8 +229,29 @@ def test_the_longest_case_of_each_kind_is_drawn():
     assert right.norms[0].factor == pytest.approx(2)  # grows backwards
 
 
+def test_norms_known_by_hand_alone_are_drawn_as_lines():
+    def of(steps, reference):
+        return with_block(a_record(steps), "h(t)", norms=[[2.0**-t, reference and 2.0**-t] for t in range(steps)])
+
+    (case,) = a_summary(of(40, None)).norms
+    assert case.norms[0].factor == pytest.approx(2) and set(case.norms[0].reference) == {None}
+    picture = norms_picture(case, "n")
+    assert "polyline" in picture or "<path" in picture
+    (case,) = a_summary(of(40, None), of(20, 1)).norms
+    assert case.case == "case 20", "one with both sides comes first"
+
+
 @pytest.mark.parametrize(
-    "norms", [None, [], [[1.0, 1.0]], [["nan", 0.0]] * 3, [["inf", "inf"], [0.0, 0.0]], [[5e-324, 1e308]] * 2]
+    "norms",
+    [
+        None,
+        [],
+        [[1.0, 1.0]],
+        [["nan", 0.0]] * 3,
+        [["inf", "inf"], [0.0, 0.0]],
+        [[5e-324, 1e308]] * 2,
+        [[1.0, None]] * 2,
+    ],
 )
 def test_norms_of_any_kind_are_drawn_or_left_out(norms):
     record = with_block(with_block(with_block(a_record(1), "h(t)", norms=norms), "s(t)", norms=None), "x", norms=None)

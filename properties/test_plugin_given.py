@@ -180,6 +180,33 @@ def test_a_summary_names_the_mistake(run):
     assert "looks exactly like" in said and "python -m pytest test_inner.py::test_it" in said
 
 
+@pytest.mark.parametrize("H", [2, 40], ids=["every entry compared", "too many entries"])
+def test_a_page_of_tests_shows_a_right_cell_over_time(run, H):
+    source = (
+        CELL + f"def test_it(gradient_check):\n    gradient_check(Subject.from_cell(Scale, T=5, B=2, D=1, H={H}))\n"
+    )
+    ran = run(source, checked=True)
+    assert ran.code == 0, ran.said
+    report = ran.report()
+    (case,) = report["norms"]
+    norms = {row["name"]: row for row in case["norms"]}["next h(t)"]
+    assert len(norms["analytic"]) == 5 and all(norms["analytic"])
+    assert (norms["reference"] == [None] * 5) == (H > 2) == (not report["steps"])
+    assert "Norms over time" in (ran.folder / "reports" / "gradients.html").read_text(encoding="utf-8")
+
+
+def test_of_many_examples_the_first_is_compared_entry_by_entry(run):
+    source = CELL + (
+        "from bptt_check import gradient_property\n"
+        "@gradient_property(cells=[Scale], shapes=[dict(T=4, B=2, D=1, H=3)], max_examples=8)\n"
+        "def test_it(result): ...\n"
+    )
+    ran = run(source, checked=True)
+    records = [record for record in ran.report()["records"] if record["kind"] == "case"]
+    with_norms = [row["data"]["example"] for row in records if any(block["norms"] for block in row["blocks"])]
+    assert with_norms == [1] and len(records) == 8
+
+
 def test_a_cell_that_cannot_be_made_is_told_as_its_form_tells_it(run):
     source = (
         "from bptt_check import gradient_property\n"

@@ -75,6 +75,7 @@ def _sections(summary: Summary, beside: Beside) -> list[tuple[str, str, str]]:
     """Identifier, heading and content of each part; a part without content is left out."""
     return [
         ("disagreements", "Disagreements", failures_html(summary.disagreements)),
+        ("inconclusive", "Inconclusive cases", failures_html(summary.inconclusives)),
         ("changes", "Changes", _changes(beside)),
         ("gradients", "By gradient", _errors(summary) + table_html(gradient_table(summary))),
         ("losses", "By gradient and loss", table_html(loss_table(summary))),
@@ -89,7 +90,6 @@ def _sections(summary: Summary, beside: Beside) -> list[tuple[str, str, str]]:
             table_html(regions_table(summary)) + table_html(visits_table(summary)),
         ),
         ("findings", "Findings", table_html(findings_table(summary))),
-        ("inconclusive", "Inconclusive cases", failures_html(summary.inconclusives)),
         ("reading", "How to read this", _reading()),
         ("environment", "Environment", _pairs(environment_rows(summary)) or "<p>Not recorded.</p>"),
         ("timing", "Timing", _pairs(timing_rows(summary))),
@@ -118,8 +118,8 @@ def _steps(summary: Summary) -> str:
 def _norms(summary: Summary) -> str:
     legend = (
         "How large the derivatives are at each time step. Read from right to left, backwards in time: where they "
-        "fall they vanish, where they rise they explode. Lines are as derived by hand, rings as found numerically; "
-        "where the gradient is right the two lie on top of each other. What is zero is not drawn."
+        "fall they vanish, where they rise they explode. Lines are as derived by hand, rings as found numerically, "
+        "where every entry was compared; if the gradient is right they lie on the lines. What is zero is not drawn."
     )
     pictures = [norms_picture(case, f"norms-{place}") for place, case in enumerate(summary.norms)]
     parts = [

@@ -39,12 +39,15 @@ def _join(worst: list[float | None], cases_at: list[int], series: Sequence[Any])
 
 
 def norms_over_time(cases: Sequence[Record]) -> tuple[CaseNorms, ...]:
-    """Return the norms in the longest case that does not agree, and in the longest that does."""
-    longest: dict[bool, tuple[tuple[int, tuple[str, ...]], Record]] = {}
+    """Return the norms in the longest case that does not agree, and in the longest that does.
+
+    Of those that agree one in which they were found numerically too comes first.
+    """
+    longest: dict[bool, tuple[tuple[bool, int, tuple[str, ...]], Record]] = {}
     for record in cases:
         steps = max((_steps_with_some(block) for block in _with_norms(record)), default=0)
         agrees = verdict_of(record) is Verdict.AGREES
-        key = (-steps, natural(record.name))
+        key = (agrees and not _measured(record), -steps, natural(record.name))
         if steps > 1 and (agrees not in longest or key < longest[agrees][0]):
             longest[agrees] = key, record
     return tuple(_case_norms(longest[agrees][1]) for agrees in (False, True) if agrees in longest)
@@ -52,7 +55,12 @@ def norms_over_time(cases: Sequence[Record]) -> tuple[CaseNorms, ...]:
 
 def _steps_with_some(block: Mapping[str, Any]) -> int:
     """How many steps a derivative reaches: it is zero where no loss comes after."""
-    return sum(number(reference) != 0 for _, reference in block["norms"])
+    return sum(number(analytic if reference is None else reference) != 0 for analytic, reference in block["norms"])
+
+
+def _measured(record: Record) -> bool:
+    """Whether norms were found numerically too."""
+    return all(reference is not None for block in _with_norms(record) for _, reference in block["norms"])
 
 
 def _with_norms(record: Record) -> list[Mapping[str, Any]]:
@@ -67,8 +75,8 @@ def _case_norms(record: Record) -> CaseNorms:
 
 def _norms(name: str, block: Mapping[str, Any]) -> Norms:
     analytic, reference = zip(*block["norms"], strict=True)
-    numerical = tuple(map(number, reference))
-    return Norms(name, tuple(map(number, analytic)), numerical, _factor(numerical))
+    by_hand, numerical = tuple(map(number, analytic)), tuple(map(number, reference))
+    return Norms(name, by_hand, numerical, _factor(by_hand if None in numerical else numerical))
 
 
 def _factor(norms: Sequence[float | None]) -> float | None:

@@ -45,7 +45,11 @@ nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; p
 .pairs div { display: grid; grid-template-columns: 11rem 1fr; gap: .1rem 1rem; padding: .3rem 0;
   border-bottom: 1px solid var(--rule); }
 .pairs dt { color: var(--muted); overflow-wrap: anywhere; } .pairs dd { margin: 0; overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; margin: 0 0 1rem; }
+.scroll { overflow-x: auto; margin: 0 0 1rem; background:
+  linear-gradient(to right, var(--page) 1.5rem, transparent 3rem) left / 3rem 100% no-repeat local,
+  linear-gradient(to left, var(--page) 1.5rem, transparent 3rem) right / 3rem 100% no-repeat local,
+  linear-gradient(to right, var(--rule), transparent) left / .6rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--rule), transparent) right / .6rem 100% no-repeat scroll; }
 .scroll:focus-visible, pre:focus-visible, summary:focus-visible { outline: 2px solid var(--accent);
   outline-offset: 2px; }
 table { border-collapse: collapse; font-size: .88rem; font-variant-numeric: tabular-nums; min-width: 24rem; }
@@ -75,6 +79,8 @@ th[aria-sort="descending"] button::after { content: "\\00a0▼"; }
 .tag { color: var(--muted); font-weight: 400; font-size: .85rem; }
 h3 .badge { margin-left: .5rem; font-size: .9rem; }
 .causes { list-style: none; padding: .6rem .9rem; margin: .75rem 0; background: var(--panel); border-radius: .4rem; }
+.causes p, .causes .pairs { margin: .25rem 0; } .causes .pairs dt { font-size: .88rem; }
+.causes .pairs div { border: 0; padding: .1rem 0; grid-template-columns: 12rem 1fr; }
 .causes li + li { margin-top: .5rem; padding-top: .5rem; border-top: 1px solid var(--rule); }
 code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace; font-size: .9em; }
 figure { margin: 1rem 0 1.5rem; }
@@ -82,8 +88,16 @@ figure .scroll { margin: 0; } figure svg { min-width: 38rem; max-width: 60rem; }
 figcaption { color: var(--muted); font-size: .88rem; max-width: 48rem; margin-top: .5rem; }
 details { margin: .5rem 0 1rem; } summary { cursor: pointer; color: var(--accent); }
 article { border-left: 3px solid var(--rule); padding-left: 1rem; margin: 1.25rem 0; }
-pre { background: var(--panel); border-radius: .4rem; padding: .8rem 1rem; overflow-x: auto; font-size: .84rem; }
-@media (max-width: 40rem) { .pairs div { grid-template-columns: 1fr; } .figures { grid-template-columns: 1fr 1fr; } }
+pre { background: var(--panel); border-radius: .4rem; padding: .8rem 1rem; font-size: .84rem; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
+@media (max-width: 40rem) {
+  .pairs div, .causes .pairs div { grid-template-columns: 1fr; } .figures { grid-template-columns: 1fr 1fr; }
+  .figures { gap: .4rem; } .figures div { padding: .35rem .6rem; } .figures dd { font-size: 1rem; }
+  article { padding-left: .7rem; } ul { padding-left: 1.2rem; } nav ul { padding-left: 0; }
+  ul.causes { padding: .5rem .7rem; }
+  .scroll th:first-child { position: sticky; left: 0; background: var(--page); }
+  figure svg { min-width: 34rem; }
+}
 """
 
 _PAPER = """
@@ -92,11 +106,12 @@ _PAPER = """
     --wrong: #b3261e; --unsure: #925c00; --c0: #1d5a94; --c1: #a3430d; --c2: #1a6e45; --c3: #7a3b8f; --c4: #444; }
   body { max-width: none; padding: 0; font-size: 9.5pt; }
   nav { display: none; }
-  .scroll { overflow: visible; } figure svg { min-width: 0; }
+  .scroll { overflow: visible; background: none; } figure svg { min-width: 0; }
   table { font-size: 7.5pt; min-width: 0; } th, td { padding-right: .5rem; }
   tbody .case, td.note, td.name, .ledger .equation { min-width: 0; }
-  figure svg { width: auto; max-width: 100%; max-height: 22cm; }
-  figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; } thead { display: table-header-group; }
+  figure svg { width: auto; max-width: 100%; max-height: 16cm; }
+  figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  thead { display: table-header-group; break-inside: avoid; }
 }
 """
 

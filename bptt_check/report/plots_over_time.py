@@ -70,7 +70,8 @@ def _legend(norms: Norms) -> str:
 
 
 def _course(norms: Norms) -> str:
-    first, last, steps = norms.reference[0], norms.reference[-1], len(norms.reference)
+    found = norms.analytic if None in norms.reference else norms.reference
+    first, last, steps = found[0], found[-1], len(found)
     return (
         f"{derivative(clean(norms.name, limit=30))} goes from {figure(last)} at t = {steps} to {figure(first)} at t = 1"
     )

@@ -153,7 +153,7 @@ def _upgraded(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(is_number(item) for item in value)
+    return isinstance(value, list) and len(value) == 2 and is_number(value[0]) and or_none(is_number)(value[1])
 
 
 _HEADER: Rules = {

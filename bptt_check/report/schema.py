@@ -177,7 +177,7 @@ _LINES: dict[str, Schema] = {
             "reference": _ref("figure"),
             "resolution": _ref("figure"),
             "by_step": _or_null(_list(_ref("number"))),
-            "norms": _or_null(_list(_tuple(_ref("number"), _ref("number")))),
+            "norms": _or_null(_list(_tuple(_ref("number"), _ref("figure")))),
             "note": _TEXT,
         },
         optional=("norms",),

@@ -9,6 +9,7 @@ from bptt_check.errors import GradientError, UsageError
 from bptt_check.report.text import clean_lines
 from bptt_check.testing.examples import only_on_the_way, steer
 from bptt_check.testing.running import Running
+from bptt_check.testing.steps import is_short, with_norms
 
 if TYPE_CHECKING:
     from bptt_check.results import Result
@@ -48,8 +49,12 @@ class GradientCheck:
                 f"gradient_check takes a Subject, not {type(subject).__name__}; make one with Subject.from_functions "
                 "or its like"
             )
-        brief = {"causes": False} if only_on_the_way() else {}  # a diagnosis takes as long as many examples
-        result = check(subject, **{**self._defaults, **brief, **options})
+        shown = self._running.is_first()
+        more: dict[str, Any] = {"entries": "all"} if shown and is_short(subject) else {}
+        more |= {"causes": False} if only_on_the_way() else {}  # a diagnosis takes as long as many examples
+        result = check(subject, **{**more, **self._defaults, **options})
+        if shown or result.verdict is not result.verdict.AGREES:
+            result = with_norms(result, subject)
         self._running.keep(result)
         steer(result)
         insist(result, self._running.how_again())

@@ -94,6 +94,10 @@ class Running:
         now.count(record)
         self._write(record)
 
+    def is_first(self) -> bool:
+        """Whether Hypothesis has drawn no example of the present test before this one; true of all else."""
+        return not (inside_given() and self._now and self._now.examples)
+
     def how_again(self) -> str:
         """Return the line that runs the present test again."""
         return again(self._now.nodeid) if self._now else ""
