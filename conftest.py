@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["bptt_check.plugin"]
 
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before NumPy or PyTorch is loaded: with pytest -n, each
+    os.environ.setdefault(threads, "1")  # core has a process already, and more threads than cores wait for each other
+
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 settings.register_profile(

@@ -4,12 +4,17 @@
 
 The faults and hard cases are those of ``properties/meta/planted``; a case is a family and a seed, so every line that is
 printed can be repeated. Writes ``benchmarks/detection.md`` unless ``--output -`` is given.
+
+With ``--store FILE --seconds S`` trials go on for S seconds where those in FILE ended, a line of JSON each, and the
+tables are of all that FILE holds: a campaign in slices, which may be broken off at any time.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import itertools
+import json
 import os
 import platform
 import sys
@@ -17,7 +22,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +97,31 @@ def trials(families: Iterable[str], args: argparse.Namespace, names: tuple[str, 
         return
     with ProcessPoolExecutor(args.jobs) as pool:
         yield from pool.map(tried, jobs, chunksize=8)
+
+
+def in_slices(families: list[str], args: argparse.Namespace, names: tuple[str, ...], store: Path) -> Iterator[Trial]:
+    """What the store holds of these families, then new trials until the time is up, each stored as it is done."""
+    lines = store.read_text(encoding="utf-8").splitlines(keepends=True) if store.exists() else []
+    done = [Trial(**json.loads(line)) for line in lines if line.endswith("}\n")]  # the last may have been broken off
+    done = [trial for trial in done if trial.family in families]
+    yield from done
+    had = {(trial.family, trial.seed) for trial in done}
+    until = time.perf_counter() + args.seconds
+    jobs = (
+        (family, seed, names, not args.no_long_double)
+        for seed in itertools.count(args.seed)
+        for family in families
+        if (family, seed) not in had
+    )
+    with store.open("a", encoding="utf-8") as kept, ProcessPoolExecutor(args.jobs) as pool:
+        if lines and not lines[-1].endswith("\n"):
+            kept.write("\n")
+        while time.perf_counter() < until:
+            some = list(itertools.islice(jobs, 8 * args.jobs))
+            for trial in pool.map(tried, some) if args.jobs > 1 else map(tried, some):
+                kept.write(json.dumps(asdict(trial)) + "\n")
+                kept.flush()
+                yield trial
 
 
 def _share(part: int, whole: int) -> str:
@@ -216,6 +246,8 @@ def main() -> int:
     parser.add_argument("--no-long-double", action="store_true", help="as on platforms that have none")
     parser.add_argument("--million", type=int, default=3, metavar="N", help="how often to search a million entries (3)")
     parser.add_argument("--seed", type=int, default=0, metavar="S")
+    parser.add_argument("--store", type=Path, metavar="FILE", help="go on where the trials in this file ended")
+    parser.add_argument("--seconds", type=float, default=500, metavar="S", help="how long to go on with --store (500)")
     parser.add_argument("--jobs", type=int, default=1, metavar="J", help="processes (1)")
     parser.add_argument(
         "--output", default=str(ROOT / "benchmarks" / "detection.md"), help="a Markdown file, or - for none"
@@ -224,7 +256,8 @@ def main() -> int:
     names = tuple(available()) if args.peers else ()
     started = time.perf_counter()
     rows: dict[str, list[Trial]] = defaultdict(list)
-    for trial in trials(args.family or list(FAMILIES), args, names):
+    families = args.family or list(FAMILIES)
+    for trial in in_slices(families, args, names, args.store) if args.store else trials(families, args, names):
         rows[trial.family].append(trial)
         wrong = (
             trial.verdict in ("DISAGREES", "RAISED")

@@ -53,6 +53,20 @@ class Bill:
         self.losses += losses
 
 
+@dataclass
+class Tame:
+    """What points scaled down showed, once they were looked at: how much the loss is sensitive to there.
+
+    ``largest`` sensitivity to anything, and to each block by itself, as a change of the loss; ``change`` of the loss
+    from the point to these, in which a constant has no part.
+    """
+
+    looked: bool = False
+    largest: float = 0.0
+    of_block: dict[str, float] = field(default_factory=dict)
+    change: float = np.inf
+
+
 @dataclass(frozen=True)
 class Off:
     """Along one direction: how far the gradient's prediction is off (signed), what may be off, and the blunt limit.
@@ -92,7 +106,7 @@ class Bench:
     bill: Bill = field(default_factory=Bill)
     broken: frozenset[str] = frozenset()
     plain: Bench | None = None
-    tame: list[float] = field(default_factory=lambda: [0.0])
+    tame: Tame = field(default_factory=Tame)
     sweeping: Sweeping = field(default_factory=Sweeping)
 
     @classmethod
@@ -136,24 +150,42 @@ class Bench:
         That of the point alone says too little where a softmax saturates, or terms cancel: what is added up inside may
         be far larger than what is left of it. So points scaled down count too, once asked for, unless ``here``.
         """
-        largest = max(self.rounding.sensitivity[name] * self.scale(name), self.size, 0.0 if here else self.tame[0])
+        size = min(self.size, rounding.GENUINE * self.tame.change)
+        largest = max(self.rounding.sensitivity[name] * self.scale(name), size, 0.0 if here else self.tame.largest)
         return ROUNDING_SAFETY * self.eps * largest / self.scale(name)
+
+    def lost_inside(self, name: str, eps: float) -> float:
+        """The most that rounding inside could put on an entry in a precision, by what this block itself shows.
+
+        Here and at points scaled down: where a softmax saturates, shares of size 1 have vanished from all that is left.
+        """
+        tame = self.tame.of_block.get(name, 0.0)
+        largest = max(float(np.abs(self.gradient[name]).max(initial=0)) * self.scale(name), tame)
+        return ROUNDING_SAFETY * eps * largest / self.scale(name)
 
     def look_at_tamer_points(self) -> None:
         """The largest sensitivity at the point scaled down, for :meth:`blunt`; asked for once, if something is off."""
-        if len(self.tame) > 1:
+        if self.tame.looked:
             return
-        self.tame.append(0.0)
+        self.tame.looked = True
+        self.tame.of_block = dict.fromkeys(self.gradient, 0.0)
+        here, changes = self.loss(self.point), []
         for factor in TAMER:
             point = {name: (factor * array).astype(array.dtype) for name, array in self.point.items()}
             self.bill.gradients += 1
             try:
                 gradient = self.subject.gradient(point)
+                changes.append(abs(float_of(here) - float_of(self.loss(point))))
             except (SubjectFailed, SubjectError):
                 continue
             finite = {name: a for name, a in gradient.items() if name in self.gradient and np.isfinite(a).all()}
-            largest = (rounding.sensitivities(point, finite)[name] * self.scale(name) for name in finite)
-            self.tame[0] = max(self.tame[0], *largest, 0.0)
+            largest = [rounding.sensitivities(point, finite)[name] * self.scale(name) for name in finite]
+            self.tame.largest = max(self.tame.largest, *largest, 0.0)
+            for name, a in finite.items():
+                of_it = float(np.abs(a).max(initial=0)) * self.scale(name)
+                self.tame.of_block[name] = max(self.tame.of_block[name], of_it)
+        if len(changes) == len(TAMER):
+            self.tame.change = float(max(changes))
 
     def levels(self) -> dict[str, Array]:
         """What a direction must not be drowned by, by entry: rounding, and for differences the noise of the loss."""
@@ -375,7 +407,8 @@ class Bench:
         there = self.reference.at(point)
         found = levels(self.subject, point, gradient, there, eps=self.eps, rng=self.rng)
         self.bill.gradients += found.calls
-        return Bench.of(self.subject, point, gradient, found, reference=there, size=size, rng=self.rng, bill=self.bill)
+        bench = Bench.of(self.subject, point, gradient, found, reference=there, size=size, rng=self.rng, bill=self.bill)
+        return replace(bench, tame=self.tame)
 
 
 def _rms(array: Array) -> float:

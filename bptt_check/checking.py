@@ -71,7 +71,8 @@ def check(
     method: ``"auto"``, ``"complex"`` or ``"differences"``.
     repeats: how often loss and gradient are called at the point, at least twice. A fault that strikes one call in ten
         is seen with 99 % by 44 of them.
-    causes: whether a disagreement is traced to its probable causes and places, which may take a second or two.
+    causes: whether a disagreement is traced to its first wrong line, its probable causes and their places, which may
+        take a second or two; where not, a block that is wrong beyond doubt may be shown by a few of its entries.
     protocol: whether to look at how the code behaves when called (twice, elsewhere, its inputs and caches watched).
         ``False`` calls it once at the point, for speed; the result then says that this was not looked at.
     memory: bytes that comparing every entry may take beyond what the result holds; by default 8 times the subject's
@@ -161,17 +162,16 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
     remarks = (Finding(remark.kind, remark.message) for remark in subject.remarks)
     findings = [*seen.findings, *looked.findings, *remarks]
     causes: tuple[Cause, ...] = ()
-    if any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
+    if options.causes and any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
         line = first_wrong_line(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
         findings += [line] if line else []
-        if options.causes:
 
-            def reference(of: Subject) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
-                return references(bench, looked.comparisons) if of is subject else _references_of(of, options, rng)
+        def reference(of: Subject) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+            return references(bench, looked.comparisons) if of is subject else _references_of(of, options, rng)
 
-            found = diagnose(subject, gradient, reference)
-            causes, blocks = found.causes, located(blocks, found.where)
-            findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
+        found = diagnose(subject, gradient, reference)
+        causes, blocks = found.causes, located(blocks, found.where)
+        findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
         later = looked.later
@@ -332,7 +332,7 @@ def _looked(bench: Bench, seen: Observations, options: _Options, asked: float) -
         glanced = options.entries == "auto" and bench.subject.stacked
         first = at_a_glance(bench, asked, elsewhere) if glanced else None
         return first or entry_by_entry(bench, asked)
-    return along_directions(bench, asked, elsewhere)
+    return along_directions(bench, asked, elsewhere, whole=options.causes)
 
 
 def _nothing_compared(subject: Subject, seen: Observations) -> Result:

@@ -33,6 +33,7 @@ MOST_TABLEAUX = 4000  # that are spent on the entries of one block
 ROUNDED = 500.0  # ulps of an entry that a constant rounded to the own precision may put on it, everywhere alike
 TRIALS = (1e-4, 1e-4, 1e-4, 1e-2, 1e-2)  # how far off are points nearby at which a fault must stay what it is
 AVERAGED = 64  # points an ulp away over which a gradient is averaged that its own rounding blurs
+MUCH = 1e-3  # share of an entry from which digits lost inside may be what is off in it everywhere alike
 ALL = 1e-3  # nearness to −1 of a share that says: the gradient is nothing beside the reference
 MOSTLY = 0.1  # share of a discrepancy that a quotient may leave open and still bear it out
 STEADY = 1.2  # factor within which a fault keeps its share of an entry at points nearby
@@ -261,13 +262,14 @@ def _steady(bench: Bench, c: Comparison, places: Array) -> Array:
     inside: a share that has dropped out of a saturated softmax is missing at every point nearby.)
     """
     steady = np.zeros(len(c.entries), dtype=bool)
-    asked = places[c.analytic[places] != 0]
+    asked = places if bench.plain else places[c.analytic[places] != 0]
     if not len(asked):
         return steady
     with np.errstate(all="ignore"):
         share = (c.analytic - c.reference)[asked] / c.reference[asked]
-    same = (np.abs(share) > ROUNDED * (bench.plain or bench).eps) & (np.abs(share + 1) > ALL)
-    same &= c.difference[asked] > bench.blunt(c.name) * bench.reference.eps / bench.eps
+    lost = (c.difference[asked] <= bench.lost_inside(c.name, bench.reference.eps)) & (np.abs(share) > MUCH)
+    vanished = np.abs(share + 1) <= ALL if bench.plain is None else lost
+    same = (np.abs(share) > ROUNDED * (bench.plain or bench).eps) & ~lost & ~vanished
     for far in TRIALS:
         if not same.any():
             break
@@ -314,13 +316,15 @@ def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tupl
     found: list[int] = []
     reference, error, noise = c.reference.copy(), c.error.copy(), c.noise.copy()
     smooth = 0
+    lost = np.inf if not bench.reference.exact else bench.lost_inside(c.name, bench.eps)
     for place in places:
         if smooth == QUOTIENTS and not found:
             break  # a block whose most disputed entries sit on no kink is wrong for another reason
         v = np.zeros(c.shape)
         v.reshape(-1)[c.entries[place]] = 1.0
         left, right, unsure = bench.one_sided({c.name: v})
-        if c.analytic[place] == 0 and abs(left) + abs(right) <= unsure:  # it stands still on either side
+        still = abs(left) + abs(right) <= unsure and c.difference[place] <= lost
+        if c.analytic[place] == 0 and still:  # on either side; a complex step may see more than a loss can show
             reference[place], error[place], noise[place] = 0.0, unsure, unsure
             continue
         if not abs(right - left) > KINK * unsure:

@@ -142,7 +142,11 @@ class _Look:
         inputs = self.known.time_axes if self.known else {"x": None} if "T" not in lengths else {}
         found = where(analytic, right, tolerance, lengths=lengths, by_step=steps, inputs=inputs)
         counted = self._counted_wrong(steps)
-        return {place.block: said for place in found.places if (said := self._said(place, counted, sides))}
+        wrong_at = {place.block: place.steps or () for place in found.places if not place.summed}
+        said = {place.block: self._said(place, counted, sides) for place in found.places}
+        chains = {name: self.known.chain(name, wrong_at) for name in said} if self.known else {}
+        together = {name: "; ".join(filter(None, (words, chains.get(name)))) for name, words in said.items()}
+        return {name: words for name, words in together.items() if words}
 
     def _said(self, place: Place, counted: Mapping[str, str], sides: Sides) -> str:
         analytic, right, tolerance = sides

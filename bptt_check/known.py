@@ -8,12 +8,14 @@ import numpy as np
 
 from bptt_check.faults import Fault, catalogue, of_states_handed_out
 from bptt_check.lstm.forward import Trace
+from bptt_check.lstm.variants import Gate
 from bptt_check.matching import Matched, Matching
 from bptt_check.program import Program
 from bptt_check.recognise import Recognised
 from bptt_check.subject import Array, Subject
 
 ULPS = 2.0**16  # of a block's largest entry: what a gradient may differ from the right one and still show a pattern
+_SUMS = {"W": "B5", "b": "B6", "p": "B5p"}  # the equations of the sums over time
 STEP_ENTRIES = 4_000_000  # of all steps' contributions to all weights, up to which they are kept
 
 
@@ -131,6 +133,50 @@ class Known:
                     held[ours[2]] = held.get(ours[2], False) or bool(np.isin(wrong, places).any())
         gates = tuple(gate for gate, is_wrong in held.items() if is_wrong)
         return gates if len(gates) < len(held) else ()
+
+    def chain(self, name: str, wrong_at: Mapping[str, tuple[int, ...]]) -> str:
+        """Which derivatives on the way to a weight are wrong at its latest wrong step: ``"dz_f wrong, ds right → B3"``.
+
+        ``wrong_at``: the wrong steps of each block over time that is wrong. Nothing where too little is returned to
+        tell, or where the array holds weights of several gates.
+        """
+        kinds = {(ours[0], ours[2]) for ours in self._held_in(name)}
+        kind, k = kinds.pop() if len(kinds) == 1 else ("", "")
+        theirs = {ours: block for block, ours in self.recognised.taps.items() if block in self.theirs}
+        theirs = {ours: block for ours, block in theirs.items() if ours == "h" or not block.startswith("next ")}
+        if not kind or f"z_{k}" not in theirs:
+            return ""
+        label = {ours: f"d{block.removeprefix('next ').removesuffix('(t)')}" for ours, block in theirs.items()}
+        steps = {ours: wrong_at.get(block, ()) for ours, block in theirs.items()}
+        z = f"z_{k}"
+        if not steps[z]:
+            return f"{label[z]} right → {_SUMS[kind]}"
+        latest = max(steps[z])
+        if k in theirs and latest not in steps[k]:
+            return f"{label[z]} wrong, {label[k]} right → B4"
+        before = "h" if k == "o" else "s"
+        beside = [j for j in "gif" if k != "o" and j != k and j in theirs]  # they are computed from ds too
+        told = [before] if before in theirs else beside
+        right = [ours for ours in told if latest not in steps[ours]]
+        if not right:
+            verb = "is" if len(told) == 1 else "are"
+            return f"{label[z]} wrong, as {verb} {' and '.join(label[ours] for ours in told)}" if told else ""
+        equation = "B3c" if k == "i" and self.recognised.variant.forget_gate is Gate.COUPLED else "B3"
+        equation += "" if k in theirs else " or B4"
+        pointed = "" if self.recognised.variant.gate_recurrence and k != "g" else f" → {equation}"
+        return f"{label[z]} wrong, {' and '.join(label[ours] for ours in right)} right{pointed}"
+
+    def _held_in(self, name: str) -> list[str]:
+        """Our weights that an array of theirs holds."""
+        start = self.recognised.sources.starts.get(name)
+        if start is None:
+            return []
+        stop = start + self.recognised.sources.point[name].size
+        return [
+            ours
+            for ours, everything in self.recognised.sources.places.items()
+            if ours[:2] in ("W_", "b_", "p_") and any(((p >= start) & (p < stop)).any() for p in everything)
+        ]
 
     def named(self, targets: tuple[str, ...]) -> tuple[str, ...]:
         """Targets of the program by the subject's own names, where it has them."""

@@ -59,7 +59,10 @@ def first_wrong_line(
         wrong = looked.wrong()
     except (SubjectFailed, SubjectError):
         return None
-    return Finding(KIND, _message(wrong), looked.table(wrong)) if wrong else None
+    if not wrong:
+        return None
+    message = _message(wrong) if looked.tapped else _shared(wrong) or _message(wrong)
+    return Finding(KIND, message, looked.table(wrong))
 
 
 def lines_of_subject(subject: Subject, gradient: Mapping[str, Array] | None = None) -> tuple[Line, ...]:
@@ -140,6 +143,11 @@ class _Lines:
         exact = isinstance(method, ComplexStep)
         self.noise = None if exact else noise_at(self.held, self.point, direction=inner)
         self.places = self._places()
+
+    @property
+    def tapped(self) -> bool:
+        """Whether the cell names anything between what arrives at a step and what it hands out."""
+        return any(f"{name}(t)" in self.point and not name.startswith("next ") for name in self.held.order)
 
     def wrong(self) -> list[WrongLine]:
         """All lines that are wrong by themselves, in backward order."""
@@ -233,6 +241,18 @@ class _Lines:
             return ""
         earlier = " and perhaps before" if self.held.T > STEPS_LISTED else ""
         return f" at t = {', '.join(map(str, line.steps))}{earlier}"
+
+
+def _shared(wrong: list[WrongLine]) -> str:
+    """What is said where nothing inside a step is named, and several of its results are wrong at once."""
+    first = wrong[0]
+    together = [line.name for line in wrong if line.steps and first.steps and line.steps[0] == first.steps[0]]
+    if first.steps is None or len(together) < 2:
+        return ""
+    sums = [line.name for line in wrong if line.steps is None]
+    said = f"at t = {first.steps[0]} what arrives at the step is right, and {', '.join(together)} are wrong"
+    said += f", and so are {', '.join(sums[:8])}" if sums else ""
+    return f"{said}: look at what they share. tap() the intermediates and return their derivatives to see the line"
 
 
 def _message(wrong: list[WrongLine]) -> str:

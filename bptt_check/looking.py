@@ -26,6 +26,7 @@ ENTRIES = 256  # a block of up to this many that its directions do not settle is
 DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of real differences
 DEAR = 300  # evaluations after which a block that is off is sampled, unless it is as small as SMALL: others wait
 SMALL = 32
+FEW = 3  # entries that show a wrong block, and its largest, where no more is asked for
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
 ESCALATION = 2000  # loss evaluations after which no more directions are drawn where each costs a ladder
 STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
@@ -59,10 +60,13 @@ def entry_by_entry(bench: Bench, resolution: float) -> Looked:
     return Looked(blocks, _findings(bench, confirmed), 0.0, comparisons=comparisons)
 
 
-def along_directions(bench: Bench, resolution: float, elsewhere: Elsewhere | None = None) -> Looked:
+def along_directions(
+    bench: Bench, resolution: float, elsewhere: Elsewhere | None = None, *, whole: bool = True
+) -> Looked:
     """All blocks along a few directions at once; where one is off or too blunt, each along its own, then entries.
 
     ``elsewhere``: a second point and the gradient there, looked at in passing where that costs nothing.
+    ``whole=False``: a block that is gravely wrong beyond doubt is shown by a few entries, not by all.
     """
     seen = glance(bench, DIRECTIONS, elsewhere)
     if seen and _settles(bench, seen, resolution):
@@ -71,7 +75,7 @@ def along_directions(bench: Bench, resolution: float, elsewhere: Elsewhere | Non
     looks = _looks(bench, seen, resolution)
     borne_out = settled(bench, {name: look.worst_along() for name, look in looks.items() if look.is_grave()})
     for name in borne_out:
-        looks[name].borne_out = True
+        looks[name].borne_out, looks[name].whole = True, whole
     blocks = {name: look.block() for name, look in looks.items()}
     if not seen.agrees and all(b.verdict is Verdict.AGREES for b in blocks.values()):
         for look in looks.values():
@@ -208,6 +212,7 @@ class _Block:
     worst: Off | None = None
     along_worst: Array | None = None
     borne_out: bool = False
+    whole: bool = True
 
     seen: float = np.inf
     drawn: int = 0
@@ -255,6 +260,9 @@ class _Block:
         along = self._along(worst)
         if along.verdict is Verdict.AGREES and worst.ratio <= 1:
             return along
+        few = None if self.whole else self._few()
+        if few is not None:
+            return few
         dear = worst.ratio > 1 and not self.bench.subject.stacked and self.bench.bill.total > DEAR
         dear = dear and self.divisor.size > SMALL
         if self._is_small() and not dear:
@@ -276,6 +284,17 @@ class _Block:
             tolerance_ratio=off.ratio,
             resolution=self.seen,
         )
+
+    def _few(self) -> Block | None:
+        """A few entries of a block that is known to be wrong, its largest among them; ``None`` where none is wrong."""
+        a = self.bench.gradient[self.name]
+        few = np.unique([int(np.abs(a).argmax()), *self.bench.rng.permutation(a.size)[:FEW]])
+        sample = self._judged(few)
+        if sample.verdict is not Verdict.DISAGREES:
+            return None
+        wrong = int(self.confirmed.comparison.wrong.sum()) if self.confirmed else 0
+        note = f"{wrong} of the {len(few)} entries looked at disagree" if len(few) < a.size else sample.note
+        return replace(sample, compared=a.size, note=note)
 
     def _looked_up(self, along: Block) -> Block:
         """Directions see too bluntly here: a few entries at least, for what is grossly wrong shows in any of them."""

@@ -188,7 +188,7 @@ class _Counted:
         step = np.result_type(*point.values()).type(PLAIN)
         offsets = np.array([-step, step])
         if (whole := _whole(point, direction)) is None:
-            values = values_along(self.loss_if_any, point, direction, offsets, stacked=self.subject.stacked)
+            values: Any = values_along(self.loss_if_any, point, direction, offsets, stacked=self.subject.stacked)
         else:
             flat, here, move = whole
             rows = here + offsets[:, None] * move

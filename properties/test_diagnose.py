@@ -31,6 +31,19 @@ def test_the_printed_cause_names_the_mistake_its_equation_and_the_line_to_mend()
     assert "what is named above explains all of it" in printed
 
 
+@pytest.mark.parametrize(
+    ("change", "block", "said"),
+    [
+        (WRONG_DF, "W_fh", "dz_f wrong, dg and di right → B3"),
+        ({"dz_i": "i[t] * di"}, "W_ih", "dz_i wrong, di right → B4"),
+        ({"dW_oh": "dz_o.T @ h[t]"}, "W_oh", "dz_o right → B5"),
+        ({"do": "s[t] * dh"}, "b_o", "dz_o wrong, dh right → B3"),
+    ],
+)
+def test_the_place_of_a_weight_says_which_derivative_on_the_way_to_it_goes_wrong(change, block, said):
+    assert said in diagnosed(cell_subject(NP, change, taps="all")).where[block]
+
+
 def test_several_mistakes_are_said_to_be_several():
     printed = str(check(cell_subject(NP, {**WRONG_DF, "dg": "g[t] * ds"})))
     assert "2 mistakes at once; together they give this gradient:" in printed

@@ -24,5 +24,5 @@ def test_the_examples_of_a_docstring_run(name):
 
 def test_the_forms_of_a_subject_have_examples():
     finder = doctest.DocTestFinder()
-    examples = [test for test in finder.find(importlib.import_module("bptt_check.subject")) if test.examples]
+    examples = [test for test in finder.find(importlib.import_module("bptt_check.making")) if test.examples]
     assert len(examples) >= 6

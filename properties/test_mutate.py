@@ -308,5 +308,5 @@ def test_wrong_usage_is_2_and_says_why(capsys, arguments, said):
 
 
 def test_an_outcome_survives_as_plain_data():
-    outcome = Outcome("df-from-s.df", "B3", "df uses s(t)", "DISAGREES", "exact", True, "looks like it")
+    outcome = Outcome("df-from-s.df", "B3", "df uses s(t)", "DISAGREES", "exact", True, True, "looks like it")
     assert Outcome(**outcome.as_json()) == outcome and outcome.caught

@@ -52,7 +52,7 @@ def test_one_wrong_entry_is_found_and_named(variant, seed, where, data):
         out[name][index] += 1e-5 * (abs(gradient[index]) or 1.0)  # h0 does not matter to state feedback
         return out
 
-    result = check(replace(subject, gradient_at=spoilt, pair=None), entries="all")
+    result = check(replace(subject, gradient_at=spoilt, pair=None), entries="all", causes=False)
     assert [k for k, b in result.blocks.items() if b.verdict is Verdict.DISAGREES] == [name]
     assert result.blocks[name].index == tuple(int(k) for k in index)
 

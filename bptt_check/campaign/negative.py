@@ -164,12 +164,13 @@ def _table(outcomes: Sequence[Outcome], *, equations: bool) -> list[str]:
     order = [entry.id for entry in ENTRIES]
     groups = sorted({o.group for o in outcomes}, key=lambda g: (order.index(g) if g in order else 0, g))
     head = f"  {'equation' if equations else 'mistake':<42}{'planted':>9}{'caught':>9}{'named':>9}"
-    lines = [head + (f"{'equation right':>17}" if equations else "")]
+    lines = [head + (f"{'equation right':>17}{'or tied':>9}" if equations else "")]
     for group, name in [*((g, titles.get(g, g)) for g in groups), ("", "all")]:
         own = [o for o in outcomes if group in ("", o.group)]
         named = "–" if all(o.named == "place" for o in own) else str(sum(o.named == "exact" for o in own))
         row = f"  {name:<42}{len(own):>9}{sum(o.caught for o in own):>9}{named:>9}"
-        lines.append(row + (f"{sum(o.equation for o in own):>17}" if equations else ""))
+        counts = f"{sum(o.equation for o in own):>17}{sum(o.tied for o in own):>9}"
+        lines.append(row + (counts if equations else ""))
     return lines
 
 

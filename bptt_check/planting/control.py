@@ -16,6 +16,8 @@ from bptt_check.recognise import Recognised, recognise
 from bptt_check.results import Result, Verdict
 from bptt_check.subject import Subject
 
+Judged = tuple[str, bool, bool]  # how it is named, whether with its equation, and whether that one is tied at least
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -27,7 +29,8 @@ class Outcome:
     verdict: of the check.
     named: ``"exact"`` where the first cause is it, or what no case can tell from it, to rounding; ``"near"`` where it
         is only offered; ``"no"``; ``"place"`` where no cause is expected, for the fault is only a place.
-    equation: whether the first cause blames the right equation, alone or among those that no case tried can tell apart.
+    equation: whether the first cause blames the right equation. ``tied``: whether it does, or blames another and lists
+        the right one among those that it cannot tell apart here.
     cause: the first cause in words.
     """
 
@@ -37,6 +40,7 @@ class Outcome:
     verdict: str
     named: str
     equation: bool
+    tied: bool
     cause: str = ""
 
     @property
@@ -57,7 +61,7 @@ class Planting:
     group: str
     says: str
     make: Callable[[], Subject]
-    judge: Callable[[Result], tuple[str, bool]]
+    judge: Callable[[Result], Judged]
 
 
 class Control:
@@ -108,29 +112,30 @@ class Control:
         """Plant one fault and check: what becomes of it."""
         planting = self.plantings[fault]
         result = check(planting.make(), rng=self.rng, **self.options)
-        named, equation = planting.judge(result)
         cause = str(result.causes[0]) if result.causes else ""
-        return Outcome(fault, planting.group, planting.says, result.verdict.value, named, equation, cause)
+        return Outcome(fault, planting.group, planting.says, result.verdict.value, *planting.judge(result), cause=cause)
 
 
 def _known(known: Known, fault: Fault) -> Planting:
-    def judge(result: Result) -> tuple[str, bool]:
+    def judge(result: Result) -> Judged:
         if not result.causes:
-            return "no", False
+            return "no", False, False
         first = result.causes[0]
         offered = any(fault.id in (cause.fault, *cause.also) for cause in result.causes)
         exact = first.exact and fault.id in (first.fault, *first.also)
-        return "exact" if exact else "near" if offered else "no", fault.equation in (first.equation, *first.equations)
+        same = first.equation == fault.equation
+        named = "exact" if exact else "near" if offered else "no"
+        return named, same, same or fault.equation in first.equations
 
     return Planting(fault.id, fault.equation, fault.says, lambda: known.planted(fault), judge)
 
 
 def _structural(subject: Subject, fault: Structural) -> Planting:
-    def judge(result: Result) -> tuple[str, bool]:
+    def judge(result: Result) -> Judged:
         if not fault.names:
-            return "place", False
+            return "place", False, False
         kinds = [cause.fault for cause in result.causes]
         exact = bool(kinds) and kinds[0] in fault.names and result.causes[0].exact
-        return "exact" if exact else "near" if set(kinds) & set(fault.names) else "no", False
+        return "exact" if exact else "near" if set(kinds) & set(fault.names) else "no", False, False
 
     return Planting(fault.id, fault.kind, fault.says, lambda: planted(subject, fault), judge)

@@ -61,6 +61,12 @@ def test_every_value_dependent_fault_is_caught(seed):
 
 
 @FEW
+@given(seed=seeds)
+def test_every_mistake_in_other_code_is_caught(seed):
+    assert_caught("of other kinds", seed)
+
+
+@FEW
 @given(seed=seeds, factor=st.sampled_from(["1e-06", "1e-12"]))
 def test_a_fault_is_caught_however_small_the_loss_is(seed, factor):
     assert_caught(f"structural, loss times {factor}", seed)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check import Subject, check
-from planted import calls, hard
+from planted import calls, hard, other_faults
 from planted.case import ABOVE_ROUNDING, Planted, effect, rounding_level
 from planted.faults import STRUCTURAL, VALUE_DEPENDENT, Fault
 from planted.programs_of import Spec, make, right_gradient, spoil, unsafe
@@ -136,6 +136,7 @@ FAMILIES: dict[str, Draw] = {
     "calls": calls.draw,
     "calls, one in ten": calls.draw_rare,
     "not complex-safe, one entry 1e-06": _one_entry("not complex-safe, one entry 1e-06", 1e-6, unsafe_too=True),
+    "of other kinds": other_faults.draw,
     "right": hard.draw_plain,
     "right but hard": hard.draw,
     "right, of other kinds": hard.draw_other,
