@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +61,38 @@ def cell(wrong: bool, shape: dict[str, int]) -> Subject:
     return Subject.from_cell(module["Cell"], **shape)
 
 
+class Spent:
+    """Seconds that a subject's own functions take: the rest of a check is the engine's."""
+
+    def __init__(self, subject: Subject) -> None:
+        self.seconds = 0.0
+        pair = subject.pair and tuple(self.timed(function) for function in subject.pair)
+        self.subject = replace(
+            subject, loss_at=self.timed(subject.loss_at), gradient_at=self.timed(subject.gradient_at), pair=pair
+        )
+
+    def timed(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def call(argument: Any) -> Any:
+            started = time.process_time()
+            try:
+                return function(argument)
+            finally:
+                self.seconds += time.process_time() - started
+
+        return call
+
+    def of(self, action: Callable[[], Any], rounds: int) -> np.ndarray[Any, Any]:
+        """Milliseconds in each of ``rounds`` runs."""
+        found = []
+        for _ in range(rounds):
+            self.seconds = 0.0
+            action()
+            found.append(1e3 * self.seconds)
+        return np.array(found)
+
+
 def verdict_lines(rounds: int) -> list[str]:
-    """Verdicts a second of tiny cases, and the milliseconds of one."""
+    """Verdicts a second of tiny cases, the milliseconds of one, and how many of them its own functions take."""
     built_in, loss = Subject.from_variant("NP", **SHAPE), Subject.from_variant("NP", **SHAPE).loss
     at = built_in.blocks
     cases: list[tuple[str, Subject, dict[str, Any]]] = [
@@ -71,22 +102,27 @@ def verdict_lines(rounds: int) -> list[str]:
         ("the cell that `init` writes", cell(False, SHAPE), {}),
         ("the cell that `init` writes, `protocol=False`", cell(False, SHAPE), {"protocol": False}),
         ("the same with one wrong line", cell(True, SHAPE), {}),
+        ("the same with one wrong line, `causes=False`", cell(True, SHAPE), {"causes": False}),
         ("the same, larger", cell(False, LARGER), {}),
         ("the same, larger, with one wrong line", cell(True, LARGER), {}),
     ]
     forward = timed(lambda: loss(at), 10 * rounds)
     lines = [f"One forward pass of the built-in cell: {spread(1e3 * forward)} ms.", ""]
     lines += [
-        "| case | shape | verdict | losses | gradients | ms | verdicts a second |",
-        "|---|---|---|--:|--:|--:|--:|",
+        "| case | shape | verdict | losses | gradients | ms | of these in its own functions | verdicts a second |",
+        "|---|---|---|--:|--:|--:|--:|--:|",
     ]
     for name, subject, options in cases:
         result = check(subject, **options)
         slow = result.evaluations > 100 or subject.case["T"] > SHAPE["T"]
-        seconds = timed(lambda s=subject, o=options: check(s, **o), max(3, rounds // 20) if slow else rounds)
+        runs = max(3, rounds // 20) if slow else rounds
+        seconds = timed(lambda s=subject, o=options: check(s, **o), runs)
+        spent = Spent(subject)
+        own = spent.of(lambda s=spent.subject, o=options: check(s, **o), runs)
         shape = " ".join(f"{k}={subject.case[k]}" for k in "TBDH")
         figures = (
-            f"{result.evaluations} | {result.gradient_evaluations} | {spread(1e3 * seconds)} | {spread(1 / seconds)}"
+            f"{result.evaluations} | {result.gradient_evaluations} | {spread(1e3 * seconds)} | {np.median(own):.3g} | "
+            f"{spread(1 / seconds)}"
         )
         lines.append(f"| {name} | {shape} | {result.verdict} | {figures} |")
     return lines

@@ -12,7 +12,6 @@ import numpy as np
 from bptt_check import joint, rounding
 from bptt_check.bench import Bench
 from bptt_check.compare import overall
-from bptt_check.confirm import ReferenceUnsafe
 from bptt_check.diagnose import diagnose, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.flat import layouts, put_together, shapes_of
@@ -30,6 +29,7 @@ from bptt_check.looking import (
 from bptt_check.pace import audible
 from bptt_check.points import total_size
 from bptt_check.protocol import Observations, called_once, observe
+from bptt_check.quotients import ReferenceUnsafe
 from bptt_check.reference import Reference, choose
 from bptt_check.results import Block, Cause, Finding, Result, Verdict
 from bptt_check.subject import Array, Subject

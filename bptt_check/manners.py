@@ -6,7 +6,7 @@ would show as noise.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -48,11 +48,12 @@ def look_at_gradient(
     """Findings on one gradient: ``raw`` as returned, ``gradient`` as checked, ``point`` as it was handed over."""
     blocks, owners = subject.blocks, {id(own): other for other, own in point.items()}
     owned = all(own.base is None for own in point.values())
-    for name in _not_finite(gradient):
-        where = [int(k) for k in np.argwhere(~np.isfinite(gradient[name]))[0]]
-        note(findings, "not-finite", f"the gradient of {name} is not finite at {where}")
-    doubles = {name: array for name, array in gradient.items() if array.dtype == np.float64}
-    short = frozenset(name for name in _on_grid(doubles) if not _accident(gradient[name]))
+    unusual = _unusual(gradient)
+    for name in unusual:
+        if not np.isfinite(gradient[name]).all():
+            where = [int(k) for k in np.argwhere(~np.isfinite(gradient[name]))[0]]
+            note(findings, "not-finite", f"the gradient of {name} is not finite at {where}")
+    short = {name for name in unusual if gradient[name].dtype == np.float64 and _through_float32(gradient[name])}
     for name, array in gradient.items():
         returned, kind, of = raw[name], array.dtype, blocks[name].dtype
         if isinstance(returned, (list, tuple)):
@@ -66,7 +67,7 @@ def look_at_gradient(
             note(findings, "integer-gradient", f"the gradient of {name} is made of integers ({kind})", fault=False)
         elif kind.itemsize < of.itemsize and of.itemsize <= 8:
             note(findings, "lower-precision", f"the gradient of {name} is {kind} where {name} is {of}")
-        elif name in short and not _on_grid({name: blocks[name]}):
+        elif name in short and not _on_grid(blocks[name]):
             message = f"every entry of the gradient of {name} is a float32 number, though its type is {kind}"
             note(findings, "casts-to-float32", message, fault=False)
         aliased = _input_behind(returned, point, owners, owned) if isinstance(returned, np.ndarray) else None
@@ -95,27 +96,27 @@ def _shares(a: Array, b: Array) -> bool:
     return bool(a.size and b.size and np.may_share_memory(a, b))
 
 
-def _not_finite(gradient: Mapping[str, Array]) -> Iterator[str]:
-    """Blocks with an entry that is not finite."""
-    for flat in layouts(shapes_of(gradient)):
-        if not np.isfinite(flat.join(gradient)).all():
-            yield from (name for name in flat.shapes if not np.isfinite(gradient[name]).all())
-
-
-def _on_grid(arrays: Mapping[str, Array]) -> list[str]:
-    """Blocks every entry of which is a float32 number."""
+def _unusual(gradient: Mapping[str, Array]) -> list[str]:
+    """Blocks every entry of which is a float32 number, and those with an entry that is not finite."""
     found = []
-    for flat in layouts(shapes_of(arrays)):
-        whole = flat.join(arrays)
+    for flat in layouts(shapes_of(gradient)):
+        whole = flat.join(gradient)
         with np.errstate(over="ignore"):
             between = flat.total(whole.astype(np.float32) != whole)
-        found += [name for name, some in zip(flat.shapes, between.tolist(), strict=True) if not some]
+        finite = np.isfinite(whole)
+        infinite = between & False if finite.all() else flat.total(~finite)
+        found += [name for name, usual in zip(flat.shapes, (between & ~infinite).tolist(), strict=True) if not usual]
     return found
 
 
-def _accident(array: Array) -> bool:
-    """Whether an array on float32's grid need not have been through it: too few entries to tell, or short numbers."""
-    if np.count_nonzero(array) < TELLING:
-        return True
+def _on_grid(array: Array) -> bool:
     with np.errstate(over="ignore"):
-        return bool((array.astype(np.float16) == array).all())
+        return bool((array.astype(np.float32) == array).all())
+
+
+def _through_float32(array: Array) -> bool:
+    """Whether an array has been through float32: all on its grid, and neither too few entries nor short numbers."""
+    if np.count_nonzero(array) < TELLING or not _on_grid(array):
+        return False
+    with np.errstate(over="ignore"):
+        return not (array.astype(np.float16) == array).all()

@@ -24,9 +24,9 @@ from bptt_check.points import scalar, total_size
 from bptt_check.subject import Array, Point, Subject
 
 LONG_DOUBLE_SIZE = 20_000  # entries above which long double, which has no fast matrix product, costs too much
-AGREEMENT = (
-    1e-5  # share of its value by which a complex derivative may differ from a quotient beyond the latter's error
-)
+BORNE_OUT = 1e-8  # share of the plainest quotient by which a complex derivative may differ from it
+QUOTIENT_SAFETY = 10.0  # how many times its error estimate any other may be off by
+NEARLY = 1e-5  # share of a quotient within which it is nearly met: perhaps its error is more than estimated
 COARSE_ULPS = 2.0  # least noise of a loss whose arithmetic has a type of its own, in ulps of its value
 COARSE = 1e-6  # share of the loss beyond which its noise is asked for once more, along shorter lines
 STEEP = 1e-3  # how much shorter a direction's move of some entry must be for that to make a difference
@@ -104,30 +104,68 @@ def choose(
 def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
     """Why a complex step is not safe here; empty where a difference quotient bears it out.
 
-    A quotient that has no digits of its own, beside a loud loss, can neither bear out nor refute. Whether code carries
-    complex numbers does not depend on the point, so that it is asked again at points scaled down.
+    A quotient that has no digits of its own, beside a loud loss, can neither bear out nor refute. Nor does one that is
+    nearly met: code that drops the imaginary part of a small share of the loss (a Hermitian factorisation, say) is off
+    by that share. Whether code carries complex numbers does not depend on the point, so that it is asked again at
+    points scaled down.
     """
     value = counter.complex_along(point, direction)
     if counter.borne_out(point, direction, value):
         return ""
-    off = counter.quotient_off(point, direction, value)
-    if off is None:
+    seen = counter.beside(point, direction, value)
+    if seen.agrees and seen.sharp:
         return ""
     noise = noise_at(counter.loss_if_any, point, direction=direction, stacked=counter.subject.stacked)
-    off = counter.quotient_off(point, direction, value, noise, careful=True)
-    if off is None:
+    seen = counter.beside(point, direction, value, noise, careful=True)
+    if seen.agrees and seen.speaks:
         return ""
     inner = _inner(point, direction)
-    if inner is not None and counter.quotient_off(point, inner, counter.complex_along(point, inner)) is None:
-        return ""  # steps that are wide beside a small entry may jump over what matters: they cannot refute
-    quotient, error = off
-    if quotient and error < DIGITS * max(abs(float(value)), abs(quotient)):  # a loss that stands still tells nothing
-        return f"along a random direction it gives {float(value):.6g}, a difference quotient {quotient:.6g}"
+    if inner is not None:
+        along_it = counter.beside(point, inner, counter.complex_along(point, inner))
+        if along_it.agrees and along_it.speaks:
+            return ""  # steps that are wide beside a small entry may jump over what matters: they cannot refute
+    if seen.speaks and not seen.nearly:
+        return f"along a random direction {seen}"
     for factor in TAMER:
         tamer = {name: (factor * array).astype(array.dtype) for name, array in point.items()}
-        if counter.quotient_off(tamer, direction, counter.complex_along(tamer, direction)) is None:
-            return ""
-    return "no difference quotient has the digits to bear it out"
+        there = counter.beside(tamer, direction, counter.complex_along(tamer, direction))
+        if there.sharp or (there.speaks and not seen.speaks):
+            return (
+                "" if there.nearly and (there.agrees or not seen.speaks) else f"at {factor:g} times the point {there}"
+            )
+    return "" if seen.speaks else "no difference quotient has the digits to bear it out"
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """A complex derivative along a direction, beside it a difference quotient and what that may be off by."""
+
+    value: float
+    quotient: float
+    error: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the quotient's own error explains what they differ by."""
+        return abs(self.value - self.quotient) <= self.error
+
+    @property
+    def nearly(self) -> bool:
+        """Whether they differ by little, though perhaps by more than that: an estimate is no bound."""
+        return abs(self.value - self.quotient) <= self.error + NEARLY * abs(self.quotient)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the quotient has a digit; that of a loss that stands still has none."""
+        return bool(self.quotient) and self.error <= DIGITS * max(abs(self.value), abs(self.quotient))
+
+    @property
+    def sharp(self) -> bool:
+        """Whether it has the digits to tell what is met from what is nearly met."""
+        return bool(self.quotient) and self.error <= NEARLY * abs(self.quotient)
+
+    def __str__(self) -> str:
+        return f"it gives {self.value:.8g}, a difference quotient {self.quotient:.8g}"
 
 
 def _differences(subject: Subject, counter: _Counted, direction: Point, why_not: str, long_double: bool) -> Reference:
@@ -196,7 +234,7 @@ class _Counted:
             values = self.loss_if_any(each) if each else [self.loss_if_any(flat.split(row)) for row in rows]
         before, after = np.broadcast_to(values, 2)
         quotient = float((after - before) / (2 * step))
-        return bool(quotient) and abs(float(value) - quotient) <= AGREEMENT * abs(quotient)
+        return bool(quotient) and abs(float(value) - quotient) <= BORNE_OUT * abs(quotient)
 
     def loss_if_any(self, point: Point) -> Any:
         """The loss, not a number where it has none: a step beside the point may leave its domain."""
@@ -205,27 +243,24 @@ class _Counted:
         except (SubjectFailed, SubjectError):
             return np.result_type(*point.values()).type(np.nan)
 
-    def quotient_off(
+    def beside(
         self, point: Point, direction: Point, value: Any, noise: float | None = None, *, careful: bool = False
-    ) -> tuple[float, float] | None:
-        """``None`` where a difference quotient agrees with ``value``, else the quotient and its error."""
+    ) -> _Beside:
+        """The complex derivative ``value`` beside a quotient; ``careful``: one on ladders of steps."""
 
-        def by(method: Method) -> Estimate:
+        def quotient(method: Method) -> Estimate:
             return along(method, self.loss_if_any, point, direction, noise=noise, stacked=self.subject.stacked)
 
-        def off(quotient: Estimate) -> tuple[float, float] | None:
-            result, error = float(quotient.value), 10 * float(quotient.error)
-            agrees = abs(float(value) - result) <= error + AGREEMENT * abs(result)
-            has_digits = bool(result) and error <= DIGITS * max(abs(float(value)), abs(result))
-            return None if agrees and has_digits else (result, error)
+        def held(found: Estimate) -> _Beside:
+            return _Beside(float(value), float(found.value), QUOTIENT_SAFETY * float(found.error))
 
         if careful:
-            return off(laddered(by))
+            return held(laddered(quotient))
         if not self.subject.stacked:
-            return off(by(Central()))
+            return held(quotient(Central()))
         # one call with all steps costs less than two with few; a sum of many terms may need shorter ones
-        found = off(by(Richardson(levels=3)))
-        return found if found is None else off(by(Richardson(levels=3, widest=SHORTER)))
+        first = held(quotient(Richardson(levels=3)))
+        return first if first.agrees and first.sharp else held(quotient(Richardson(levels=3, widest=SHORTER)))
 
     def complex_along(self, point: Point, direction: Point) -> Any:
         step = ComplexStep().step

@@ -31,6 +31,7 @@ AN_ENTRY = 1024  # bytes that an entry takes in the plan of a method
 A_COPY = 256  # and a copy on its way to its values
 FEW = 48  # entries up to which the readable pass is used
 TRIED = 3  # copies by which a user's forward pass shows that it carries a leading axis
+AT_ONCE = 8  # evaluations between two words on how far a sweep is, at least
 WORTH = 16  # entries of a block from which that is tried
 ALIKE = 1e-6  # share of the largest derivative of a block by which two evaluators may differ,
 SAME = 1e-9  # of a loss by which two real evaluations of it may,
@@ -190,7 +191,7 @@ class _Values:
                     carried[name] = False
         if self.subject.stacked:
             return self._stacked(name, within, offsets, on_share, self.loss)
-        length = max(1, len(within) // 100)
+        length = max(AT_ONCE, len(within) // 100)
         parts = []
         for first in range(0, len(within), length):
             some = slice(first, first + length)

@@ -176,7 +176,7 @@ class _Unrolled:
             one, tapped = self._tap(tap, t)
             after, cache = self._pair(self.cell.forward(weights, p["x"][t - 1], dict(prev), one))
             for k in self.state:
-                if k not in after or np.shape(after[k]) != np.shape(prev[k]):
+                if k not in after or _shape(after[k]) != prev[k].shape:
                     got = f"shape {np.shape(after[k])}" if k in after else "nothing"
                     raise SubjectError(
                         f"{self.label}.forward must return state {k} of shape {prev[k].shape}; it returned {got}"
@@ -186,7 +186,7 @@ class _Unrolled:
             caches.append(cache)
             outputs.append(prev[self.state[0]])
         shapes |= {f"next {k}(t)": (T, *np.shape(prev[k])) for k in self.state}
-        h = np.stack(outputs)
+        h = np.array(outputs)
         tape = {"weights": weights, "caches": caches, "h": h, "x": p["x"], "shapes": shapes}
         return self.loss.value(h, self.y)[()], tape
 
@@ -257,13 +257,13 @@ class _Unrolled:
                     raise SubjectError(f"{self.label}.backward returns a derivative of {k}, which forward never tapped")
                 steps.setdefault(f"{k}(t)", []).append(np.array(value))
         gradients = {**dp, **{f"{k}0": carried[k] for k in self.state}}
-        gradients |= {k: np.stack(values[::-1]) for k, values in steps.items() if len(values) == T}
+        gradients |= {k: np.array(values[::-1]) for k, values in steps.items() if len(values) == T}
         return gradients
 
     def _same_shape(self, name: str, value: Any, like: Any) -> None:
         if like is None:
             raise SubjectError(f"{self.label}.backward returns a gradient of {name}, which parameters does not name")
-        if np.shape(value) != np.shape(like):
+        if _shape(value) != _shape(like):
             raise SubjectError(
                 f"{self.label}.backward: the gradient of {name} has shape {np.shape(value)}, not {np.shape(like)}"
             )
@@ -279,10 +279,14 @@ class _Unrolled:
         def one(name: str, value: Array) -> Array:
             if name in tapped:
                 raise SubjectError(f"{self.label}.forward taps {name} twice in one step; give each its own name")
-            tapped[name] = np.shape(value)
+            tapped[name] = _shape(value)
             return tap(name, t, value)
 
         return one, tapped
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return value.shape if isinstance(value, np.ndarray) else np.shape(value)
 
 
 def _nudging(p: Point) -> Tap:

@@ -28,11 +28,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bptt_check.lstm.aligned import empty, full
 from bptt_check.lstm.params import shapes
 from bptt_check.lstm.variants import Gate, Variant
 
 Array = np.ndarray[Any, Any]
-ROWS = 256  # rows (steps × sequences) of dz that the backward pass works on at a time
+ROWS = 1024  # rows (steps × sequences) of dz that the backward pass works on at a time,
+STEPS = 256  # but no more steps
 CACHE = 1 << 18  # bytes of slopes among them that are computed at a time
 SMALL, AT_HAND = 2048, 128  # a state of up to so many numbers: the forward pass has views of so many steps only
 NARROW = 48  # up to so many memory cells, a product with a matrix of ones and zeros is faster than broadcasting
@@ -76,13 +78,13 @@ class Memory:
         self.blocks = (*self.gates, "g")
         self.at = {name: m for m, name in enumerate((*self.blocks, "s", "a"))}
         n, K = len(self.blocks), H + D + 1
-        self.seen = np.ones((T + 1, B, K), kind)
-        self.packed, self.turned = np.zeros((n * H, K), kind), np.empty((K, n * H), kind)
+        self.seen = full((T + 1, B, K), 1, kind)
+        self.packed, self.turned = full((n * H, K), 0, kind), empty((K, n * H), kind)
         self.peepholes = np.zeros((n, H), kind)
         self.halves = np.repeat([0.5] * len(self.gates) + [1.0], H).astype(kind)
-        self.tape = np.empty((T + 1, n + 2, B, H), kind)
-        self.z, self.pair = np.empty((B, n * H), kind), np.empty((2, B, H), kind)
-        self.h = self.seen[1:, :, :H] if variant.feedback == "h" else np.empty((T, B, H), kind)
+        self.tape = empty((T + 1, n + 2, B, H), kind)
+        self.z, self.pair = empty((B, n * H), kind), empty((2, B, H), kind)
+        self.h = self.seen[1:, :, :H] if variant.feedback == "h" else empty((T, B, H), kind)
         self.half, self.one = np.array(0.5, kind), np.array(1, kind)
         self.indices = self._indices()
         self.places = self.named(self.packed, self.peepholes)
@@ -93,8 +95,8 @@ class Memory:
         self.common = len(self.gates) == 3 and tanh_tanh  # all three gates and both activations are there
         self.w = w = T if B * H > SMALL else min(T, AT_HAND)
         whole = w == T
-        self.seen_now = self.seen if whole else np.ones((w + 1, B, K), kind)
-        self.tape_now = self.tape if whole else np.empty((w + 1, n + 2, B, H), kind)
+        self.seen_now = self.seen if whole else full((w + 1, B, K), 1, kind)
+        self.tape_now = self.tape if whole else empty((w + 1, n + 2, B, H), kind)
         self.h_now = self.seen_now[1:, :, :H] if variant.feedback == "h" else self.h if whole else self.h[:w].copy()
         self.steps = [self._step(t) for t in range(w)]
         self._back: Back | None = None
@@ -199,15 +201,16 @@ class Back:
     def __init__(self, memory: Memory) -> None:
         B, D, H, kind = memory.B, memory.D, memory.H, memory.kind
         n, K = len(memory.blocks), H + D + 1
-        self.c = c = max(1, min(memory.T, ROWS // B))
+        self.c = c = max(1, min(memory.T, ROWS // B, STEPS))
         self.e = e = max(1, min(c, CACHE // ((n + 2) * B * H * kind.itemsize)))
-        self.slopes = np.empty((e, n + 2, B, H), kind)
-        self.squares = np.empty((e, n + 2, B, H), kind) if memory.common else _none
-        self.dh, self.ds = np.empty((c, B, H), kind), np.empty((c, B, H), kind)
-        self.dz = np.empty((c, B, n, H), kind)
-        self.carry, self.recurrent = np.empty((B, H), kind), np.empty((B, H), kind)
-        self.square = np.empty((n * H, H), kind)  # the recurrent columns of ``packed``
-        self.part = np.empty((n * H, K), kind)
+        self.slopes = empty((e, n + 2, B, H), kind)
+        self.spare = empty((e, 3, B, H), kind) if memory.common else _none
+        self.dh, self.ds = empty((c, B, H), kind), empty((c, B, H), kind)
+        self.dz = empty((c, B, n, H), kind)
+        self.carry, self.recurrent = empty((B, H), kind), empty((B, H), kind)
+        self.square = empty((n * H, H), kind)  # the recurrent columns of ``packed``,
+        self.inputs = empty((n * H, D), kind)  # and those of x
+        self.part = empty((n * H, K), kind)
         self.first = "o" in memory.blocks  # blocks of dz that come from dh: o, or none
         o = int(self.first)
         flat, blocks = memory.flat, memory.block_views
@@ -221,13 +224,20 @@ class Back:
                     flat(slopes[0]),
                     flat(slopes[1]),
                     slopes[1 + o : n + 1, 0] if B == 1 else slopes[1 + o : n + 1],
-                    flat(slopes[n + 1]),
                     blocks(dz)[0],
                     blocks(dz)[o:],
                     flat(dz),
                 )
             )
         self.narrow = Narrow(memory, self) if B == 1 and H <= NARROW and memory.variant.feedback == "h" else None
+        # F is f itself where all gates are there and nothing is added to it; the narrow loop wants it beside the others
+        self.own_F = not memory.common or bool(memory.variant.peepholes) or self.narrow is not None
+        own = [flat(self.slopes[k % e, n + 1]) for k in range(c)]
+        self._F = own if self.own_F else [flat(now) for now in memory.tape[:-1, memory.at["f"]]]
+
+    def slopes_F(self, first: int, low: int, high: int) -> list[Array]:
+        """F of steps ``first + low`` … ``first + high`` − 1, counted from 0, after ``compute_slopes``."""
+        return self._F[low:high] if self.own_F else self._F[first + low : first + high]
 
 
 class Narrow:
@@ -241,13 +251,13 @@ class Narrow:
         H, kind, n, c = memory.H, memory.kind, len(memory.blocks), back.c
         q = 2 if back.first else 1
         self.q, width = q, (n + 2) * H
-        self.flow = np.empty((c + 1) * width, kind)
+        self.flow = empty(((c + 1) * width,), kind)
         self.rows = self.flow[width:].reshape(c, n + 2, H)  # step c−1 in row 0
-        self.dl = np.empty((c, q, H), kind)
+        self.dl = empty((c, q, H), kind)
         self.spread = np.tile(np.eye(H, dtype=kind), (2, n + 2 - q))
-        self.square = np.empty((n * H, q * H), kind)
-        self.dh, self.ds = np.empty((c, q * H), kind), np.empty((c, (n + 2 - q) * H), kind)
-        self.recurrent = np.empty(q * H, kind)
+        self.square = empty((n * H, q * H), kind)
+        self.dh, self.ds = empty((c, q * H), kind), empty((c, (n + 2 - q) * H), kind)
+        self.recurrent = empty((q * H,), kind)
         slopes = back.slopes.reshape(back.e, width)
         self.steps = []
         for k in range(c):

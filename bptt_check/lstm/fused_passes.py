@@ -34,16 +34,15 @@ def run_forward(m: Memory) -> None:
         return
     variant, half, turned = m.variant, m.half, m.turned
     add, multiply, subtract, tanh = np.add, np.multiply, np.subtract, np.tanh
-    z = m.flat(m.z)
+    z, pair, ig, fs = m.flat(m.z), m.flat(m.pair), m.flat(m.pair[0]), m.flat(m.pair[1])
     by_block = m.block_views(m.z)
     early = m.flat(by_block[m.early])
     has_sigmas = bool(len(m.gates) - m.early.start)
-    pair, ig, fs = m.flat(m.pair), m.flat(m.pair[0]), m.flat(m.pair[1])
     peeping = [k for k in ("i", "f") if k in variant.peepholed]
     if variant.peepholes:
         inner = slice(m.at[peeping[0]], m.at[peeping[-1]] + 1) if peeping else slice(0, 0)
         p_o, p_inner = m.peepholes[0] / 2, m.peepholes[inner] / 2 if m.B == 1 else m.peepholes[inner, None] / 2
-        inner_z, scratch, spare = by_block[inner], np.empty_like(by_block[inner]), np.empty_like(ig)
+        inner_z, scratch, spare = by_block[inner], np.empty_like(by_block[inner]), np.empty_like(by_block[0])
     z_g, z_o = by_block[m.at["g"]], by_block[0]
     identity_in, tanh_out = variant.input_activation != "tanh", variant.output_activation == "tanh"
     o_late, coupled = "o" in variant.peepholed, variant.forget_gate is Gate.COUPLED
@@ -100,7 +99,7 @@ def _run_plain_forward(m: Memory) -> None:
     """
     H, half, ones = m.H, m.half, np.ones(3 * m.H, m.kind)
     add, multiply, tanh = np.add, np.multiply, np.tanh
-    raw_z, products, pair, halves = m.z[0], m.pair.reshape(-1), m.pair.reshape(2, -1), np.repeat(half, 2)
+    raw_z, pair, rows, halves = m.z[0], m.pair.reshape(-1), m.pair.reshape(2, H), np.repeat(half, 2)
     tanh_out = m.variant.output_activation == "tanh"
     turned = m.turned.copy()
     multiply(turned[:H], half, turned[:H])
@@ -111,8 +110,8 @@ def _run_plain_forward(m: Memory) -> None:
             seen.dot(turned, raw_z)                                       # (4 H,)  as F1, F2
             tanh(raw_z, raw)                                              # (4 H,)  as F3, and tanh(z/2)
             add(doubled, ones, doubled)                                   # (3 H,)  2 o, 2 i, 2 f
-            multiply(gates, factors, products)                            # (2 H,)  as F7
-            halves.dot(pair, s)                                           # (H,)  as F7
+            multiply(gates, factors, pair)                                # (2 H,)  as F7
+            halves.dot(rows, s)                                           # (H,)  as F7
             if tanh_out:
                 tanh(s, a)                                                # (H,)  as F8
             multiply(a, o, h)                                             # (H,)  2 h
@@ -124,7 +123,9 @@ def compute_slopes(m: Memory, first: int, last: int) -> None:
     """A, C_k and F of steps ``first`` … ``last`` − 1, counted from 0."""
     C, tape = m.back.slopes[: last - first], m.tape[first:last]
     if m.common:
-        _common_slopes(C, tape, m.back.squares[: last - first], m.one)
+        _common_slopes(C, tape, m.back.spare[: last - first])
+        if m.back.own_F:
+            np.copyto(C[:, 5], tape[:, 2])                                # F = f
     else:
         _slopes_of_any(m, C, tape, m.a(first, last))
     for k in m.variant.peepholed:
@@ -132,17 +133,21 @@ def compute_slopes(m: Memory, first: int, last: int) -> None:
         np.add(into, C[:, m.at[k] + 1] * m.peepholes[m.at[k]], into)
 
 
-def _common_slopes(C: Array, tape: Array, squares: Array, one: Array) -> None:
-    """With all gates and both tanh, in seven calls: C is A, C_o, C_i, C_f, C_g, F; tape is o, i, f, g, s(t−1), a."""
+def _common_slopes(C: Array, tape: Array, spare: Array) -> None:
+    """With all gates and both tanh: C is A, C_o, C_i, C_f, C_g, F; tape is o, i, f, g, s(t−1), a.
+
+    a ⊙ o ⊙ (1 − o) is h − h ⊙ o with h = a ⊙ o, and so with the others: 13 passes over memory, all of them over whole
+    blocks, where slopes first take 16. h is had anew: that of the tape lies between inputs, and is slower to read.
+    """
     multiply, subtract = np.multiply, np.subtract
-    multiply(tape, tape, squares)
-    sigma, tanhs = C[:, 1:4], C[:, 4::-4]                                 # tanhs: those of g and of s
-    subtract(tape[:, :3], squares[:, :3], sigma)                          # σ′ = k − k²
-    subtract(one, squares[:, 3::2], tanhs)                                # φ′ = 1 − g², a′ = 1 − a²
-    multiply(tanhs, tape[:, 1::-1], tanhs)                                # C_g = i ⊙ φ′, A = o ⊙ a′
-    multiply(C[:, 2:4], tape[:, 3:5], C[:, 2:4])                          # C_i = g ⊙ σ′, C_f = s(t−1) ⊙ σ′
-    multiply(C[:, 1], tape[:, 5], C[:, 1])                                # C_o = a ⊙ σ′
-    C[:, 5] = tape[:, 2]                                                  # F = f
+    o, a, h, ig, pair = tape[:, 0], tape[:, 5], spare[:, 0], spare[:, 1], spare[:, 1:]
+    multiply(a, o, h)
+    multiply(tape[:, 1:3], tape[:, 3:5], pair)                            # i ⊙ g, f ⊙ s(t−1)
+    multiply(h, a, C[:, 0])
+    multiply(ig, tape[:, 3], C[:, 4])
+    subtract(tape[:, 1::-1], C[:, 4::-4], C[:, 4::-4])                    # C_g = i ⊙ φ′, A = o ⊙ a′
+    multiply(spare, tape[:, :3], C[:, 1:4])
+    subtract(spare, C[:, 1:4], C[:, 1:4])                                 # C_o, C_i = g ⊙ σ′, C_f = s(t−1) ⊙ σ′
 
 
 def _slopes_of_any(m: Memory, C: Array, tape: Array, a: Array) -> None:
@@ -186,6 +191,7 @@ def run_backward(m: Memory, dl: Array, *, keep: bool = False) -> Iterator[tuple[
     add, multiply = np.add, np.multiply
     carry, recurrent, square = m.flat(back.carry), m.flat(back.recurrent), back.square
     through_h, has_o = m.variant.feedback == "h", back.first
+    dl_rows = dl.reshape(m.T, -1) if m.B == 1 else dl
     np.copyto(square, m.packed[:, : m.H])
     if back.narrow is not None:
         yield from _run_narrow(m, dl, back.narrow, keep)
@@ -193,14 +199,18 @@ def run_backward(m: Memory, dl: Array, *, keep: bool = False) -> Iterator[tuple[
     for last in range(m.T, 0, -back.c):
         first = max(0, last - back.c)
         steps = last - first
-        back.dh[:steps] = dl[first:last]
-        if not through_h and last == m.T:
-            back.dh[steps - 1] += back.recurrent
+        if not through_h:
+            back.dh[:steps] = dl[first:last]
+            if last == m.T:
+                back.dh[steps - 1] += back.recurrent
         for low, high in _pieces(steps, back.e):
             compute_slopes(m, first + low, first + high)
-            for dh, ds, A, C_o, C, F, dz_o, dz_rest, dz in reversed(back.steps[low:high]):
+            outer = dl_rows[first + low : first + high][::-1]
+            slopes_F = back.slopes_F(first, low, high)
+            for views, F, dl_t in zip(reversed(back.steps[low:high]), reversed(slopes_F), outer, strict=True):
+                dh, ds, A, C_o, C, dz_o, dz_rest, dz = views
                 if through_h:
-                    add(dh, recurrent, dh)                                    # (B, H)  as B1
+                    add(dl_t, recurrent, dh)                                  # (B, H)  as B1
                 multiply(A, dh, ds)
                 add(ds, carry, ds)                                            # (B, H)  as B2
                 if has_o:
@@ -284,7 +294,8 @@ def run_tangent(m: Memory, vW: Array, vp: Array, vx: Array | None, vh0: Array, v
         for k in range(steps):
             if k % back.e == 0:
                 compute_slopes(m, first + k, first + min(k + back.e, steps))
-            _, _, A, _, _, F, _, _, vz = back.steps[k]
+            _, _, A, _, _, _, _, vz = back.steps[k]
+            F = back.slopes_F(first, k, k + 1)[0]
             seen.dot(turned, moved)                                       # (B, n H)  as F1, F2, what it sees moves
             add(vz, moved, vz)
             slopes = back.slopes[k % back.e, 1 : n + 1]
