@@ -220,9 +220,6 @@ def test_in_the_middle(request): request.getfixturevalue("gradient_record")(resu
     assert tests == {"shared": "test_inner.py::test_one", "late": "test_inner.py::test_in_the_middle"}
 
 
-OTHERS = ("__pycache__", ".benchmarks")  # folders that Python and other plugins make
-
-
 @either_way
 @pytest.mark.parametrize("options", [(), ("--collect-only",), ("--setup-plan",)], ids=["run", "collected", "planned"])
 def test_nothing_is_written_and_nothing_loaded_where_no_gradient_is_checked(run, processes, options):
@@ -240,7 +237,7 @@ def pytest_unconfigure(config):
     ran = run.end(run.begin(*processes, *options))
     assert ran.code == 0, ran.said
     assert "loaded: []" in ran.said
-    assert sorted(path.name for path in run.folder.iterdir() if path.name not in OTHERS) == [
+    assert sorted(path.name for path in run.folder.iterdir() if path.name != "__pycache__") == [
         "conftest.py",
         "test_inner.py",
         "tox.ini",
