@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
+from html import escape
 from itertools import pairwise
 
 import numpy as np
@@ -21,14 +22,17 @@ from bptt_check.report import saved
 from bptt_check.report.beside import Beside, beside
 from bptt_check.report.changes import compare, parse_rule
 from bptt_check.report.files import render
+from bptt_check.report.github import workflow_commands
 from bptt_check.report.html import html_report
 from bptt_check.report.html_parts import table_html
+from bptt_check.report.junit import junit_report
 from bptt_check.report.markdown import markdown_report
 from bptt_check.report.page_script import SCRIPT
 from bptt_check.report.page_style import STYLE
 from bptt_check.report.plots_over_time import norms_picture
 from bptt_check.report.record import record_of
 from bptt_check.report.table import Column, table_of
+from bptt_check.report.tables_beside import causes_said
 from bptt_check.results import Block, Result, Verdict
 
 CAUSE = {
@@ -160,6 +164,14 @@ def test_a_disagreement_says_what_it_looks_like_and_how_to_mend_it():
     assert '"remedy": "df = s[t - 1] * ds"' in texts["json"]
     plain = all_texts(a_summary(a_record(9, wrong=True)))
     assert all("looks" not in plain[name] for name in ("html", "md", "terminal"))
+
+
+def test_a_cause_is_named_in_an_annotation_and_in_the_xml_too():
+    summary = a_summary(replace(a_record(9, wrong=True), causes=(CAUSE,)))
+    (command,) = workflow_commands(summary)
+    (said,) = causes_said(summary.disagreements[0].causes)
+    for text in (command, junit_report(summary)):
+        assert escape(said.looks, quote=False).replace("%", "%25")[:30] in text and "mend: " in text
 
 
 @pytest.mark.parametrize(
