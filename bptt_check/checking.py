@@ -12,11 +12,11 @@ import numpy as np
 from bptt_check import joint, rounding
 from bptt_check.bench import Bench
 from bptt_check.compare import overall
-from bptt_check.diagnose import diagnose, located, references
+from bptt_check.diagnose import diagnose, enlarged, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.flat import layouts, put_together, shapes_of
 from bptt_check.levels import Levels, levels
-from bptt_check.localise import first_wrong_line
+from bptt_check.localise import wrong_lines
 from bptt_check.looking import (
     Looked,
     along_directions,
@@ -163,14 +163,16 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
     findings = [*seen.findings, *looked.findings, *remarks]
     causes: tuple[Cause, ...] = ()
     if options.causes and any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
-        line = first_wrong_line(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
-        findings += [line] if line else []
+        line = wrong_lines(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
+        findings += [line.finding] if line else []
 
         def reference(of: Subject) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
             return references(bench, looked.comparisons) if of is subject else _references_of(of, options, rng)
 
         found = diagnose(subject, gradient, reference)
         causes, blocks = found.causes, located(blocks, found.where)
+        if line and not any(cause.exact for cause in causes):
+            causes = (*(line.causes or _told_elsewhere(subject)), *causes)
         findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
@@ -194,6 +196,13 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
         repeats=seen.repeats,
         case=subject.case,
     )
+
+
+def _told_elsewhere(subject: Subject) -> tuple[Cause, ...]:
+    """What the wrong lines hold, at a case with more numbers than this one."""
+    larger = enlarged(subject)
+    found = wrong_lines(larger, larger.gradient(larger.blocks)) if larger else None
+    return found.causes if found else ()
 
 
 def _references_of(
