@@ -172,7 +172,8 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
         found = diagnose(subject, gradient, reference)
         causes, blocks = found.causes, located(blocks, found.where)
         if line and not any(cause.exact for cause in causes):
-            causes = (*(line.causes or _told_elsewhere(subject)), *causes)
+            told = line.causes or _told_elsewhere(subject)
+            causes = told if told and all(cause.exact for cause in told) else (*told, *causes)
         findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
