@@ -30,3 +30,9 @@ def full(shape: tuple[int, ...], value: float, kind: Any) -> Array:
     made = empty(shape, kind)
     made[...] = value
     return made
+
+
+def whole_lines(count: int, kind: Any, *, beside: int = 0) -> int:
+    """The largest number up to ``count``, but at least one line's, that fills cache lines together with ``beside``."""
+    line = max(1, LINE // np.dtype(kind).itemsize)
+    return max(line, (count + beside) // line * line) - beside
