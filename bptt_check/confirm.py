@@ -24,11 +24,11 @@ from bptt_check.differences import Richardson
 from bptt_check.differences.averaging import FEWER, MORE
 from bptt_check.differences.estimate import taken
 from bptt_check.errors import SubjectError, SubjectFailed
+from bptt_check.quotients import QUOTIENTS, held_against_quotients
 from bptt_check.settle import GRAVE
 from bptt_check.subject import Array
 
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
-QUOTIENTS = 3
 MOST_TABLEAUX = 4000  # that are spent on the entries of one block
 ROUNDED = 500.0  # ulps of an entry that a constant rounded to the own precision may put on it, everywhere alike
 TRIALS = (1e-4, 1e-4, 1e-4, 1e-2, 1e-2)  # how far off are points nearby at which a fault must stay what it is
@@ -40,10 +40,6 @@ STEADY = 1.2  # factor within which a fault keeps its share of an entry at point
 SEEN = 0.5  # share of the entries looked at that must be seen finely at a rescaled point
 RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation,
 ENLARGED = (2.0, 4.0)  # and that bring back what has vanished; these can clear a gradient, not condemn it
-
-
-class ReferenceUnsafe(Exception):
-    """The complex-step reference was contradicted by a difference quotient that sides with the gradient."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +69,8 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     """
     if comparison.wrong.any():
         bench.look_at_tamer_points()
+    if not comparison.sensitivity and not bench.reference.exact:
+        comparison = replace(comparison, sensitivity=bench.secant(comparison.name))
     if borne_out and is_grave(bench, comparison):
         return Confirmed(comparison)
     if not bench.reference.exact:
@@ -87,7 +85,7 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
         comparison = _forgiven(bench, comparison, ~steady)
         disputed = _disputed(comparison)
     if len(disputed) and bench.reference.exact:
-        comparison = _quotients(bench, comparison, disputed[:1] if grave else disputed)
+        comparison = held_against_quotients(bench, comparison, disputed[:1] if grave else disputed)
     elif len(disputed):
         comparison = _finer(bench, comparison, disputed)
     comparison, kinks = _kinks(bench, comparison, _suspects(bench, comparison, resolution))
@@ -282,26 +280,6 @@ def _steady(bench: Bench, c: Comparison, places: Array) -> Array:
         same &= (ratio > 1 / STEADY) & (ratio < STEADY)
     steady[asked[same]] = True
     return steady
-
-
-def _quotients(bench: Bench, c: Comparison, places: Array) -> Comparison:
-    """Replace what a complex step could not give; raise where a sharp quotient contradicts what it gave."""
-    missing = places[~np.isfinite(c.reference[places])]
-    if len(missing):
-        raise ReferenceUnsafe("it overflows on the way, where the real forward pass does not")
-    asked = places[:QUOTIENTS]
-    estimate = bench.estimate(c.name, c.entries[asked], Richardson())
-    value, error = estimate.value.astype(float), REFERENCE_SAFETY * estimate.error.astype(float)
-    sides_with_gradient = np.abs(value - c.analytic[asked]) <= error + c.tolerance[asked]
-    against_reference = np.abs(value - c.reference[asked]) > error + c.tolerance[asked]
-    if (sides_with_gradient & against_reference).any():
-        estimate = bench.refined(c.name, c.entries[asked])
-        value, error = estimate.value.astype(float), REFERENCE_SAFETY * estimate.error.astype(float)
-        sides_with_gradient = np.abs(value - c.analytic[asked]) <= error + c.tolerance[asked]
-        against_reference = np.abs(value - c.reference[asked]) > error + c.tolerance[asked]
-        if (sides_with_gradient & against_reference).any():
-            raise ReferenceUnsafe(f"for an entry of {c.name} a difference quotient contradicts it")
-    return c
 
 
 def _borne_out(bench: Bench, c: Comparison, place: Array) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bptt_check.differences import Central, ComplexStep, Method, Richardson
 from bptt_check.differences.estimate import Estimate
-from bptt_check.differences.evaluate import along, values_along
+from bptt_check.differences.evaluate import along, moved, values_along
 from bptt_check.differences.ladder import laddered
 from bptt_check.differences.noise import noise_at
 from bptt_check.errors import SubjectError, SubjectFailed
@@ -24,14 +24,16 @@ from bptt_check.points import scalar, total_size
 from bptt_check.subject import Array, Point, Subject
 
 LONG_DOUBLE_SIZE = 20_000  # entries above which long double, which has no fast matrix product, costs too much
-AGREEMENT = (
-    1e-5  # share of its value by which a complex derivative may differ from a quotient beyond the latter's error
-)
+ROUGH = 1e-5  # the same where a gradient bears it out to BORNE_OUT
+BORNE_OUT = 1e-8  # share of the plainest quotient by which a complex derivative may differ from it
+QUOTIENT_SAFETY = 10.0  # how many times its error estimate any other may be off by
+NEARLY = 1e-5  # share of a quotient within which it is nearly met: perhaps its error is more than estimated
 COARSE_ULPS = 2.0  # least noise of a loss whose arithmetic has a type of its own, in ulps of its value
 COARSE = 1e-6  # share of the loss beyond which its noise is asked for once more, along shorter lines
 STEEP = 1e-3  # how much shorter a direction's move of some entry must be for that to make a difference
 SIGNS = np.array([-1.0, 1.0])
 PLAIN = 2.0**-17  # step of the quotient that is tried first, where both noise and truncation are usually nothing
+NEAREST = 2.0**-23  # step of a one-sided quotient, half the digits of a loss that the complex step has brought along
 SHORTER = 2.0**-8  # widest step of a second quotient, as a share of the direction
 DIGITS = 0.1  # relative error below which a difference quotient has a digit to speak with
 TAMER = (0.25, 0.05)  # factors on the point at which a complex step is tried where no quotient speaks at the point
@@ -101,33 +103,114 @@ def choose(
     return _differences(subject, counter, direction, why_not or "differences were asked for", long_double)
 
 
+@dataclass(frozen=True)
+class Proof:
+    """A complex step tried at a second point: the reference at the subject's own point, if it was borne out there.
+
+    ``off``: what the gradient there differs by from the derivative found, as a share of it. ``evaluations``: losses.
+    """
+
+    reference: Reference | None
+    off: float
+    evaluations: int
+
+
+def proved_elsewhere(
+    subject: Subject, there: Point, gradient: Mapping[str, Array], *, rng: np.random.Generator
+) -> Proof:
+    """Whether a complex step is safe, asked at the point ``there`` of two witnesses: a quotient, and the ``gradient``.
+
+    Whether code carries complex numbers does not depend on the point. The quotient need be no better than rough, where
+    the derivative by complex step is that of the gradient to many digits; and then that gradient is right, too.
+    """
+    counter = _Counted(subject)
+    direction, point = _probe_direction(there, gradient, rng), _as_type(there, np.float64)
+    predicted = sum(float(np.vdot(direction[name], gradient[name])) for name in gradient)
+    off, borne_out = np.inf, False
+    try:
+        value = counter.complex_value(point, direction)
+        slope = float(value.imag) / ComplexStep().step
+        off = abs(slope - predicted) / (abs(slope) or 1.0)
+        if off <= BORNE_OUT:
+            beside = counter.loss(moved(point, direction, NEAREST), handed_over=True)
+            borne_out = _near((beside - value.real) / NEAREST, slope, ROUGH) or counter.borne_out(
+                point, direction, slope, share=ROUGH
+            )
+    except (SubjectFailed, SubjectError, TypeError, ValueError, FloatingPointError):
+        pass  # why it is none is said where the choice is made
+    reason = (
+        "the forward pass carries it: at a point nearby it agrees with a difference quotient and the gradient there"
+    )
+    here, eps = _as_type(subject.blocks, np.float64), float(np.finfo(np.float64).eps)
+    reference = Reference(ComplexStep(), here, reason, True, eps, None, counter.evaluations) if borne_out else None
+    return Proof(reference, off, counter.evaluations)
+
+
 def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
     """Why a complex step is not safe here; empty where a difference quotient bears it out.
 
-    A quotient that has no digits of its own, beside a loud loss, can neither bear out nor refute. Whether code carries
-    complex numbers does not depend on the point, so that it is asked again at points scaled down.
+    A quotient that has no digits of its own, beside a loud loss, can neither bear out nor refute. Nor does one that is
+    nearly met: code that drops the imaginary part of a small share of the loss (a Hermitian factorisation, say) is off
+    by that share. Whether code carries complex numbers does not depend on the point, so that it is asked again at
+    points scaled down.
     """
     value = counter.complex_along(point, direction)
     if counter.borne_out(point, direction, value):
         return ""
-    off = counter.quotient_off(point, direction, value)
-    if off is None:
+    seen = counter.beside(point, direction, value)
+    if seen.agrees and seen.sharp:
         return ""
     noise = noise_at(counter.loss_if_any, point, direction=direction, stacked=counter.subject.stacked)
-    off = counter.quotient_off(point, direction, value, noise, careful=True)
-    if off is None:
+    seen = counter.beside(point, direction, value, noise, careful=True)
+    if seen.agrees and seen.speaks:
         return ""
     inner = _inner(point, direction)
-    if inner is not None and counter.quotient_off(point, inner, counter.complex_along(point, inner)) is None:
-        return ""  # steps that are wide beside a small entry may jump over what matters: they cannot refute
-    quotient, error = off
-    if quotient and error < DIGITS * max(abs(float(value)), abs(quotient)):  # a loss that stands still tells nothing
-        return f"along a random direction it gives {float(value):.6g}, a difference quotient {quotient:.6g}"
+    if inner is not None:
+        along_it = counter.beside(point, inner, counter.complex_along(point, inner))
+        if along_it.agrees and along_it.speaks:
+            return ""  # steps that are wide beside a small entry may jump over what matters: they cannot refute
+    if seen.speaks and not seen.nearly:
+        return f"along a random direction {seen}"
     for factor in TAMER:
         tamer = {name: (factor * array).astype(array.dtype) for name, array in point.items()}
-        if counter.quotient_off(tamer, direction, counter.complex_along(tamer, direction)) is None:
-            return ""
-    return "no difference quotient has the digits to bear it out"
+        there = counter.beside(tamer, direction, counter.complex_along(tamer, direction))
+        if there.sharp or (there.speaks and not seen.speaks):
+            return (
+                "" if there.nearly and (there.agrees or not seen.speaks) else f"at {factor:g} times the point {there}"
+            )
+    return "" if seen.speaks else "no difference quotient has the digits to bear it out"
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """A complex derivative along a direction, beside it a difference quotient and what that may be off by."""
+
+    value: float
+    quotient: float
+    error: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the quotient's own error explains what they differ by."""
+        return abs(self.value - self.quotient) <= self.error
+
+    @property
+    def nearly(self) -> bool:
+        """Whether they differ by little, though perhaps by more than that: an estimate is no bound."""
+        return abs(self.value - self.quotient) <= self.error + NEARLY * abs(self.quotient)
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the quotient has a digit; that of a loss that stands still has none."""
+        return bool(self.quotient) and self.error <= DIGITS * max(abs(self.value), abs(self.quotient))
+
+    @property
+    def sharp(self) -> bool:
+        """Whether it has the digits to tell what is met from what is nearly met."""
+        return bool(self.quotient) and self.error <= NEARLY * abs(self.quotient)
+
+    def __str__(self) -> str:
+        return f"it gives {self.value:.8g}, a difference quotient {self.quotient:.8g}"
 
 
 def _differences(subject: Subject, counter: _Counted, direction: Point, why_not: str, long_double: bool) -> Reference:
@@ -175,15 +258,15 @@ class _Counted:
         self.subject = subject
         self.evaluations = 0
 
-    def loss(self, point: Point) -> Any:
+    def loss(self, point: Point, *, handed_over: bool = False) -> Any:
         self.evaluations += 1
-        value = self.subject.loss(point)
+        value = self.subject.loss(point, handed_over=handed_over)
         value = value if self.subject.stacked and np.ndim(value) else scalar(value)
         if not np.isfinite(value).all():
             raise SubjectError(f"the loss of {self.subject.name} is {value} beside the point")
         return value
 
-    def borne_out(self, point: Point, direction: Point, value: Any) -> bool:
+    def borne_out(self, point: Point, direction: Point, value: Any, *, share: float = BORNE_OUT) -> bool:
         """Whether the plainest quotient, two values, agrees with ``value`` so well that no error is asked for."""
         step = np.result_type(*point.values()).type(PLAIN)
         offsets = np.array([-step, step])
@@ -196,7 +279,7 @@ class _Counted:
             values = self.loss_if_any(each) if each else [self.loss_if_any(flat.split(row)) for row in rows]
         before, after = np.broadcast_to(values, 2)
         quotient = float((after - before) / (2 * step))
-        return bool(quotient) and abs(float(value) - quotient) <= AGREEMENT * abs(quotient)
+        return _near(quotient, float(value), share)
 
     def loss_if_any(self, point: Point) -> Any:
         """The loss, not a number where it has none: a step beside the point may leave its domain."""
@@ -205,38 +288,44 @@ class _Counted:
         except (SubjectFailed, SubjectError):
             return np.result_type(*point.values()).type(np.nan)
 
-    def quotient_off(
+    def beside(
         self, point: Point, direction: Point, value: Any, noise: float | None = None, *, careful: bool = False
-    ) -> tuple[float, float] | None:
-        """``None`` where a difference quotient agrees with ``value``, else the quotient and its error."""
+    ) -> _Beside:
+        """The complex derivative ``value`` beside a quotient; ``careful``: one on ladders of steps."""
 
-        def by(method: Method) -> Estimate:
+        def quotient(method: Method) -> Estimate:
             return along(method, self.loss_if_any, point, direction, noise=noise, stacked=self.subject.stacked)
 
-        def off(quotient: Estimate) -> tuple[float, float] | None:
-            result, error = float(quotient.value), 10 * float(quotient.error)
-            agrees = abs(float(value) - result) <= error + AGREEMENT * abs(result)
-            has_digits = bool(result) and error <= DIGITS * max(abs(float(value)), abs(result))
-            return None if agrees and has_digits else (result, error)
+        def held(found: Estimate) -> _Beside:
+            return _Beside(float(value), float(found.value), QUOTIENT_SAFETY * float(found.error))
 
         if careful:
-            return off(laddered(by))
+            return held(laddered(quotient))
         if not self.subject.stacked:
-            return off(by(Central()))
+            return held(quotient(Central()))
         # one call with all steps costs less than two with few; a sum of many terms may need shorter ones
-        found = off(by(Richardson(levels=3)))
-        return found if found is None else off(by(Richardson(levels=3, widest=SHORTER)))
+        first = held(quotient(Richardson(levels=3)))
+        return first if first.agrees and first.sharp else held(quotient(Richardson(levels=3, widest=SHORTER)))
 
     def complex_along(self, point: Point, direction: Point) -> Any:
+        return self.complex_value(point, direction).imag / ComplexStep().step
+
+    def complex_value(self, point: Point, direction: Point) -> Any:
+        """The loss of the point moved by i times a tiny step along the direction."""
         step = ComplexStep().step
         if (whole := _whole(point, direction)) is None:
-            value = self.loss({name: array + 1j * step * direction.get(name, 0) for name, array in point.items()})
+            value = self.loss(moved(point, direction, 1j * step), handed_over=True)
         else:
             flat, here, move = whole
             value = self.loss(flat.split(here + 1j * (step * move)))
         if not isinstance(value, np.complexfloating):
             raise SubjectError("the loss of a complex point is real: the imaginary part is dropped on the way")
-        return value.imag / step
+        return value
+
+
+def _near(quotient: float, value: float, share: float) -> bool:
+    """Whether a quotient is so near a complex derivative that its error need not be asked for."""
+    return bool(quotient) and abs(value - quotient) <= share * abs(quotient)
 
 
 def _whole(point: Point, direction: Point) -> tuple[Flat, Array, Array] | None:
@@ -248,6 +337,8 @@ def _whole(point: Point, direction: Point) -> tuple[Flat, Array, Array] | None:
 
 
 def _as_type(blocks: Point, kind: Any) -> Point:
+    if total_size(blocks.values()) > LONG_DOUBLE_SIZE and all(array.dtype == kind for array in blocks.values()):
+        return blocks
     return put_together([flat.split(flat.join(blocks).astype(kind)) for flat in layouts(shapes_of(blocks))])
 
 

@@ -40,6 +40,8 @@ def stacked_gradients(subject: Subject, point: Point, at_point: Mapping[str, Arr
         arrays = {name: np.asarray(returned[name]) for name in at_point}
         if any(arrays[name].shape != (count, *shape) for name, shape in flat.shapes.items()):
             return None
+        if len({array.dtype for array in arrays.values()}) > 1:  # side by side they would all take the widest type
+            return None
         rows = flat.rows(arrays, count)
         near = np.abs(rows[0] - own) <= ALIKE * eps * flat.largest(np.abs(own))[flat.owner]
         return rows if rows.dtype.kind == "f" and near.all() else None

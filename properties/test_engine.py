@@ -160,7 +160,36 @@ def test_a_glance_misses_nothing_that_every_entry_would_show(name, index, size):
 
 def test_a_small_right_cell_costs_a_handful_of_calls():
     result = check(Subject.from_variant("NP", T=5, B=2, D=3, H=4))
-    assert (result.verdict, result.evaluations, result.gradient_evaluations) == (Verdict.AGREES, 6, 5)
+    assert (result.verdict, result.evaluations, result.gradient_evaluations) == (Verdict.AGREES, 6, 4)
+
+
+def test_a_block_that_loses_precision_on_the_way_is_not_called_wrong():
+    lstm = Subject.from_variant("NP", T=4, B=2, D=3, H=3)
+
+    def narrowed(p):
+        return {name: np.asarray(a, float) if name == "W_fh" else a for name, a in lstm.gradient_at(p).items()}
+
+    result = check(replace(lstm, gradient_at=narrowed, pair=None))
+    assert result.verdict is Verdict.AGREES, str(result)
+    assert "the gradient is evaluated there too" not in result.reason
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps >= np.finfo(float).eps, reason="no long double here")
+def test_a_right_cell_of_seventeen_blocks_is_settled_by_directions_over_all_of_them():
+    module = {}
+    exec(starting.text("cell"), module)
+    result = check(Subject.from_cell(module["Cell"], T=5, B=2, D=3, H=4))
+    assert (result.verdict, len(result.blocks)) == (Verdict.AGREES, 17)
+    # called at the point, the proof of the reference, directions, those of entries that count less in them, elsewhere
+    assert result.evaluations <= 3 + 3 + 3 + 3 + 1
+    assert result.gradient_evaluations <= 4 + 3
+
+
+def test_without_causes_a_wrong_cell_is_shown_by_fewer_entries_and_just_as_wrong():
+    whole, brief = (check(wrong_cell(), causes=causes) for causes in (True, False))
+    assert brief.evaluations < whole.evaluations / 2
+    assert not brief.causes
+    assert {b.name: b.verdict for b in brief.blocks.values()} == {b.name: b.verdict for b in whole.blocks.values()}
 
 
 def test_a_gradient_that_does_not_carry_stacked_copies_is_asked_for_one_point_at_a_time():

@@ -37,6 +37,34 @@ def gaussian_by_cholesky(rng: Rng) -> Subject:
     return functions(loss, gradient, {"A": (A + A.T) / 2}, "Gaussian by Cholesky")
 
 
+def gaussian_process(rng: Rng) -> Subject:
+    """The likelihood of two hyperparameters: beside little noise the determinant, which Cholesky makes real, is a share
+    of 1e-6 or less of the derivative.
+    """
+    n, noise = int(rng.integers(2, 9)), -float(rng.choice([1, 3, 6, 8]))
+    x, y = np.sort(rng.normal(size=n)), rng.normal(size=n)
+    squares = (x[:, None] - x) ** 2
+
+    def covariance(p: Any) -> Any:
+        smooth = np.exp(-squares / (2 * np.exp(2 * p["length"])))
+        return smooth, smooth + np.exp(2 * p["noise"]) * np.eye(n)
+
+    def loss(p: Any) -> Any:
+        K = covariance(p)[1]
+        return y @ np.linalg.solve(K, y) / 2 + np.log(np.diag(np.linalg.cholesky(K))).sum()
+
+    def gradient(p: Any) -> Any:
+        smooth, K = covariance(p)
+        inverse = np.linalg.inv(K)
+        w = inverse @ y
+        dK = (inverse - np.outer(w, w)) / 2
+        longer = (dK * smooth * squares).sum() / np.exp(2 * p["length"])
+        return {"length": np.asarray(longer), "noise": np.asarray(2 * np.exp(2 * p["noise"]) * np.trace(dK))}
+
+    point = {"length": np.array(0.3 * rng.normal()), "noise": np.array(noise)}
+    return functions(loss, gradient, point, f"Gaussian process, noise exp({noise:g})")
+
+
 def solved(rng: Rng) -> Subject:
     """A quadratic of the solution of a linear system, well or badly conditioned."""
     n = int(rng.integers(1, 6))
@@ -422,6 +450,7 @@ def single_that_casts(rng: Rng) -> Subject:
 
 KINDS: dict[str, Callable[[Rng], Subject]] = {
     "Gaussian by Cholesky": gaussian_by_cholesky,
+    "Gaussian process": gaussian_process,
     "linear system": solved,
     "eigenvalues": eigenvalues,
     "nuclear norm": nuclear_norm,
