@@ -1,6 +1,7 @@
 """The diagnosis on trial: mistakes planted on purpose, and what is said about them.
 
-    python benchmarks/diagnosis.py [--cases N] [--seed S] [--shrunk N] [--minutes M] [--kept FILE] [--out FILE]
+    python benchmarks/diagnosis.py [--cases N] [--seed S] [--shrunk N] [--planted N]
+                                   [--only SECTION] [--minutes M] [--kept FILE] [--out FILE]
 
 Writes ``benchmarks/diagnosis.md``. Each figure is a count of cases drawn from seeds S … S+N−1; whatever is not as
 wanted is listed by its case, so that it can be made again. The cases are those of ``properties/meta/planted``. With
@@ -25,10 +26,12 @@ sys.path[:0] = [str(ROOT / "properties" / "meta"), str(ROOT)]
 import numpy as np  # noqa: E402
 from planted import on_trial, passes, spoilt  # noqa: E402
 
-from bptt_check import Verdict, check  # noqa: E402
+from bptt_check import Subject, Verdict, check  # noqa: E402
 from bptt_check.campaign.user import Wanted, verify  # noqa: E402
 from bptt_check.lstm.variants import VARIANTS, variant_named  # noqa: E402
+from bptt_check.planting.control import Control  # noqa: E402
 
+CONTROL = ("planted", "possible", "caught", "named", "right", "tied", "equivalent", "elsewhere")
 YES_NO = ("no", "yes")
 LARGE = (20, 4, 8, 16)  # T, B, D, H at which a diagnosis is timed
 TIMED_FORMS = ("layer, packed", "cell, none", "cell, all")
@@ -59,8 +62,10 @@ Row = dict[str, Any]
 Task = tuple[str, str, int]  # section, form, seed
 
 
-def tasks(seeds: range, shrunk: int) -> Iterator[Task]:
+def tasks(seeds: range, shrunk: int, planted: int) -> Iterator[Task]:
     """Everything to be tried, one seed of all sections after the other."""
+    for cell in VARIANTS:
+        yield "control", cell.name, planted
     for style in passes.STYLES:
         for n in range(len(passes.loaded(style).MISTAKES)):
             yield "passes", style, n
@@ -134,6 +139,24 @@ def by_hand(style: str, n: int) -> Row:
     return {"right": not said, "caused": bool(result.causes), "note": note}
 
 
+def control(name: str, planted: int) -> Row:
+    """The negative control of a built-in cell, every intermediate returned: ``bptt-check mutate`` says the same."""
+    trial = Control(Subject.from_variant(name, T=5, B=3, D=4, H=2))
+    outcomes = [trial.outcome(fault) for fault in trial.chosen(planted or None, 0)]
+    amiss = [o for o in outcomes if not (o.caught and o.named == "exact" and o.equation)]
+    return {
+        "planted": len(outcomes),
+        "possible": len(trial.plantings),
+        "caught": sum(o.caught for o in outcomes),
+        "named": sum(o.named == "exact" for o in outcomes),
+        "right": sum(o.equation for o in outcomes),
+        "tied": sum(o.tied for o in outcomes),
+        "equivalent": len(trial.equivalent),
+        "elsewhere": len(trial.elsewhere),
+        "note": "; ".join(f"{name}, {o.fault} ({o.group}): {o.verdict}, {o.cause[:90] or 'no cause'}" for o in amiss),
+    }
+
+
 def shrunk(form: str, seed: int) -> Row:
     """The smallest case that ``bptt-check verify`` comes down to, beside the smallest in which the mistake counts."""
     trial = on_trial.planted(form, seed)
@@ -150,7 +173,7 @@ def shrunk(form: str, seed: int) -> Row:
 
 
 def timed(form: str, seed: int) -> Row:
-    """The second of two checks: the first in a process pays for what Python loads and compiles once."""
+    """One check, after a small one that pays for what Python loads and compiles once."""
     name, _, form = form.partition(", ")
     cell = variant_named(name)
     kind, _, how = form.partition(", ")
@@ -162,7 +185,7 @@ def timed(form: str, seed: int) -> Row:
         if kind == "layer"
         else spoilt.cell_subject(cell, dict(fault.changes), taps=how, steps=LARGE)
     )
-    check(make())
+    check(spoilt.layer(cell, {}))
     subject, start, used = make(), time.perf_counter(), time.process_time()
     result = check(subject)
     taken, used = time.perf_counter() - start, time.process_time() - used
@@ -173,7 +196,7 @@ def timed(form: str, seed: int) -> Row:
 
 TRIED: dict[str, Callable[[str, int], Row]] = {
     "singles": singles, "pairs": pairs, "structural": structural, "rights": rights,
-    "passes": by_hand, "shrunk": shrunk, "timed": timed,
+    "passes": by_hand, "control": control, "shrunk": shrunk, "timed": timed,
 }  # fmt: skip
 
 
@@ -254,6 +277,13 @@ def page(rows: list[Row], command: str) -> str:
             by_form(of["passes"], {"as expected": number("right"), "with a cause": number("caused")}),
             "passes",
         ),
+        "Planted in the built-in cells, as bptt-check mutate does": (
+            table(
+                ("cell", "planted", "of", "caught", "named", "equation right", "or tied", "equivalent", "elsewhere"),
+                [[row["form_tried"], *(str(row[field]) for field in CONTROL)] for row in of["control"]],
+            ),
+            "control",
+        ),
         "The shrunk case": (
             [
                 f"T ≤ 2 and H ≤ 2 in {share(sum(r['small'] for r in shown), len(shown))} of those that show there."
@@ -288,6 +318,8 @@ def main() -> None:
     options.add_argument("--cases", type=int, default=20, help="of each form and kind")
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--shrunk", type=int, default=10, help="runs of verify, some ten seconds each")
+    options.add_argument("--planted", type=int, default=25, help="in each built-in cell; 0 for the whole catalogue")
+    options.add_argument("--only", choices=tuple(TRIED), help="this section alone")
     options.add_argument("--minutes", type=float, default=float("inf"), help="after which no other case is begun")
     options.add_argument("--kept", type=Path, help="a file of outcomes to go on with")
     options.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
@@ -297,8 +329,8 @@ def main() -> None:
     if given.kept and given.kept.exists():
         rows = [json.loads(line) for line in given.kept.read_text(encoding="utf-8").splitlines()]
     done = {(row["section"], row["form_tried"], row["seed"]) for row in rows}
-    for section, form, seed in tasks(seeds, given.shrunk):
-        if (section, form, seed) in done or time.monotonic() > until:
+    for section, form, seed in tasks(seeds, given.shrunk, given.planted):
+        if (section, form, seed) in done or given.only not in (None, section) or time.monotonic() > until:
             continue
         row = {"section": section, "form_tried": form, "seed": seed, **TRIED[section](form, seed)}
         rows.append(row)
@@ -307,7 +339,7 @@ def main() -> None:
         if given.kept:
             with given.kept.open("a", encoding="utf-8") as kept:
                 kept.write(json.dumps(row, default=bool) + "\n")
-    command = f"python benchmarks/diagnosis.py --cases {given.cases} --shrunk {given.shrunk}"
+    command = f"python benchmarks/diagnosis.py --cases {given.cases} --shrunk {given.shrunk} --planted {given.planted}"
     given.out.write_text(page(rows, command), encoding="utf-8")
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from bptt_check import directions, rounding
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Method, Richardson
-from bptt_check.differences.averaging import AROUND, GOLDEN, averaged, finest
+from bptt_check.differences.averaging import AROUND, FEWER, GOLDEN, averaged, finest
 from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along, partials
 from bptt_check.differences.ladder import LADDERS, laddered
@@ -31,6 +31,8 @@ from bptt_check.sweeping import Sweeping, estimates
 NEIGHBOURS = (2.0**4, 2.0**14, 2.0**24)  # ulps apart, where the rounding of a reference is read
 BESIDE, NEARBY = 3, 2.0**-20  # points, and how far away, at which it is held against one in float64
 SMALLEST = 1e-300  # a divisor that is none
+OF_A_DIRECTION = 0.1  # share of a resolution that a direction's error may be, for a few of them to see that finely
+SECANTS = 4  # moves, by which it is asked what a loss at its bottom does further off
 TINY = 8.0  # how many times smaller than the finest step an entry must be to get steps of its own
 KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
 KINK_WIDER = 8.0  # how many times wider the steps are that must see the same jump,
@@ -164,6 +166,19 @@ class Bench:
         tame = self.tame.of_block.get(name, 0.0)
         largest = max(float(np.abs(self.gradient[name]).max(initial=0)) * self.scale(name), tame)
         return ROUNDING_SAFETY * eps * largest / self.scale(name)
+
+    def secant(self, name: str) -> float:
+        """How much the loss changes where all moves by an eighth, in this block's units.
+
+        Where all gradients are zero, at the bottom of a loss, it says beside what a derivative is nothing.
+        """
+        here, changes = float_of(self.loss(self.point)), [0.0]
+        for _ in range(SECANTS):
+            width = {key: Richardson().widest * self.scale(key) for key in self.point}
+            moved = {key: a + width[key] * self.rng.uniform(-1, 1, a.shape) for key, a in self.point.items()}
+            there = float_of(self.loss(moved))
+            changes.append(abs(float(there - here)) if np.isfinite(there) else 0.0)
+        return max(changes) / (Richardson().widest * self.scale(name))
 
     def look_at_tamer_points(self) -> None:
         """The largest sensitivity at the point scaled down, for :meth:`blunt`; asked for once, if something is off."""
@@ -317,19 +332,24 @@ class Bench:
     def _on_scale(self, name: str, entries: Array, scale: Array, method: Method) -> Estimate:
         return self.estimate(name, entries, method, scale=scale)
 
-    def along(self, v: Point, *, refine: bool = False) -> Off:
-        """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small."""
+    def along(self, v: Point, *, refine: float = 0.0) -> Off:
+        """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small.
+
+        ``refine``: the resolution for which real differences are made sharper, on ladders of steps and by their mean.
+        """
         direction = directions.along(v, self.gradient, self.rounding)
         norm = self.norm(v)
         kind = np.result_type(*self.reference.point.values())
         unit = {name: part.astype(kind) / norm for name, part in v.items()}
 
-        def by(method: Method) -> Estimate:
-            return along(
-                method, self.loss, self.reference.point, unit, noise=self.reference.noise, stacked=self.subject.stacked
-            )
+        def by(method: Method, scale: float = 1.0) -> Estimate:
+            point, noise, stacked = self.reference.point, self.reference.noise, self.subject.stacked
+            return along(method, self.loss, point, unit, scale=scale, noise=noise, stacked=stacked)
 
         estimate = laddered(by) if refine and not self.reference.exact else by(self.reference.method)
+        if refine and REFERENCE_SAFETY * float(estimate.error) * norm > OF_A_DIRECTION * refine:
+            scale = float(estimate.step) * AROUND / Richardson().widest
+            estimate = finest(estimate, averaged(partial(by, scale=scale), FEWER))
         error = 0.0 if self.reference.exact else float(estimate.error) * norm
         own = directions.along(v, self.plain.gradient, self.rounding) if self.plain else direction
         return Off(

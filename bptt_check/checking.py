@@ -12,11 +12,11 @@ import numpy as np
 from bptt_check import joint, rounding
 from bptt_check.bench import Bench
 from bptt_check.compare import overall
-from bptt_check.diagnose import diagnose, located, references
+from bptt_check.diagnose import diagnose, enlarged, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.flat import layouts, put_together, shapes_of
 from bptt_check.levels import Levels, levels
-from bptt_check.localise import first_wrong_line
+from bptt_check.localise import wrong_lines
 from bptt_check.looking import (
     Looked,
     along_directions,
@@ -30,7 +30,7 @@ from bptt_check.pace import audible
 from bptt_check.points import total_size
 from bptt_check.protocol import Observations, called_once, observe
 from bptt_check.quotients import ReferenceUnsafe
-from bptt_check.reference import Reference, choose
+from bptt_check.reference import Proof, Reference, choose, proved_elsewhere
 from bptt_check.results import Block, Cause, Finding, Result, Verdict
 from bptt_check.subject import Array, Subject
 from bptt_check.sweeping import Sweeping
@@ -163,14 +163,17 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
     findings = [*seen.findings, *looked.findings, *remarks]
     causes: tuple[Cause, ...] = ()
     if options.causes and any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
-        line = first_wrong_line(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
-        findings += [line] if line else []
+        line = wrong_lines(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
+        findings += [line.finding] if line else []
 
         def reference(of: Subject) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
             return references(bench, looked.comparisons) if of is subject else _references_of(of, options, rng)
 
         found = diagnose(subject, gradient, reference)
         causes, blocks = found.causes, located(blocks, found.where)
+        if line and not any(cause.exact for cause in causes):
+            told = line.causes or _told_elsewhere(subject)
+            causes = told if told and all(cause.exact for cause in told) else (*told, *causes)
         findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
@@ -194,6 +197,13 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
         repeats=seen.repeats,
         case=subject.case,
     )
+
+
+def _told_elsewhere(subject: Subject) -> tuple[Cause, ...]:
+    """What the wrong lines hold, at a case with more numbers than this one."""
+    larger = enlarged(subject)
+    found = wrong_lines(larger, larger.gradient(larger.blocks)) if larger else None
+    return found.causes if found else ()
 
 
 def _references_of(
@@ -266,17 +276,31 @@ def _benched_and_looked(
     asked: float,
 ) -> tuple[Bench, Looked]:
     """A large subject is looked at from afar first; where that does not settle it, and else, as all are."""
-    chosen = None
-    if options.entries != "all" and total_size(gradient.values()) > joint.LEAST:
+    if options.entries == "all" or total_size(gradient.values()) <= joint.LEAST:
+        bench = _bench(subject, seen, gradient, eps, rng, options)
+        return bench, _looked(bench, seen, options, asked)
+    there = _there(seen, gradient) if options.method != "differences" else None
+    proof = Proof(None, np.inf, 0)
+    if there:
+        proof = proved_elsewhere(subject, {**subject.blocks, **seen.elsewhere}, there, rng=rng)
+    chosen = proof.reference
+    if chosen is None:
         chosen = choose(subject, gradient, rng=rng, method=options.method)
-        level = joint.presumed(subject.blocks, gradient, eps=eps)
-        bench = _on_the_bench(subject, seen, gradient, Levels(gradient, level, level, 0), chosen, rng, options)
-        looked = from_afar(bench, asked) if joint.applies(bench) else None
-        if looked is not None:
-            return bench, looked
-        chosen = replace(chosen, evaluations=bench.bill.losses - seen.evaluations)
+        chosen = replace(chosen, evaluations=chosen.evaluations + proof.evaluations)
+    level = joint.presumed(subject.blocks, gradient, eps=eps)
+    bench = _on_the_bench(subject, seen, gradient, Levels(gradient, level, level, 0), chosen, rng, options)
+    looked = from_afar(bench, asked, proof) if joint.applies(bench) else None
+    if looked is not None:
+        return bench, looked
+    chosen = replace(chosen, evaluations=bench.bill.losses - seen.evaluations)
     bench = _bench(subject, seen, gradient, eps, rng, options, chosen=chosen)
     return bench, _looked(bench, seen, options, asked)
+
+
+def _there(seen: Observations, gradient: Mapping[str, Array]) -> Mapping[str, Array] | None:
+    """The gradient at the second point, if it has all blocks and is finite."""
+    there = seen.gradient_elsewhere
+    return there if set(there) == set(gradient) and all(np.isfinite(a).all() for a in there.values()) else None
 
 
 def _bench(

@@ -69,6 +69,8 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     """
     if comparison.wrong.any():
         bench.look_at_tamer_points()
+    if not comparison.sensitivity and not bench.reference.exact:
+        comparison = replace(comparison, sensitivity=bench.secant(comparison.name))
     if borne_out and is_grave(bench, comparison):
         return Confirmed(comparison)
     if not bench.reference.exact:

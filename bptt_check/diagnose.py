@@ -60,7 +60,7 @@ def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Referen
     finite = {name: np.asarray(a) for name, a in gradient.items() if np.isfinite(a).all()}
     with np.errstate(all="ignore"):
         own = _Look(subject, finite, reference)
-        larger = None if _is_large(subject) else _enlarged(subject, reference)
+        larger = None if _is_large(subject) else _look_at_larger(subject, reference)
         causes = larger.causes() if larger else ()
         if not causes:  # what has been looked for at the larger case is not looked for again
             causes = own.structural() if larger and larger.searched else own.causes()
@@ -70,15 +70,23 @@ def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Referen
         return Diagnosis(causes, own.where(), own.recognised, unfinished)
 
 
-def _enlarged(subject: Subject, reference: Reference | None) -> _Look | None:
-    """The subject at a case where mistakes are told apart, where it can be made at one."""
+def enlarged(subject: Subject) -> Subject | None:
+    """The subject at a case where mistakes are told apart; ``None`` where it cannot be made, or run, at one."""
     if subject.again is None:
         return None
     try:
         larger = subject.again(**LARGE, rng=SEED)
-        gradient = larger.gradient(larger.blocks)
+        larger.gradient(larger.blocks)
     except (SubjectFailed, SubjectError):
         return None
+    return larger
+
+
+def _look_at_larger(subject: Subject, reference: Reference | None) -> _Look | None:
+    larger = enlarged(subject)
+    if larger is None:
+        return None
+    gradient = larger.gradient(larger.blocks)
     return _Look(larger, {name: a for name, a in gradient.items() if np.isfinite(a).all()}, reference)
 
 

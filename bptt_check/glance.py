@@ -7,14 +7,14 @@ directions are the rows of one matrix over all entries.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from bptt_check.bench import Bench, Off
 from bptt_check.compare import ROUNDING_SAFETY
 from bptt_check.differences.estimate import drive
-from bptt_check.directions import flat_divisors, smallest_seen
+from bptt_check.directions import SMALLEST, flat_divisors, smallest_seen
 from bptt_check.flat import Flat, end_to_end, shapes_of
 from bptt_check.points import total_size
 from bptt_check.subject import Array, Point
@@ -33,6 +33,8 @@ class Glance:
     block's own direction, where it had one. ``divisors``: what its entries were divided by. ``seen``: the smallest
     relative error of one entry that all of these would have shown. ``calm``: nothing is off by more than the arithmetic
     explains that it was all done in, rounded constants left aside; then no look at single blocks could see more.
+    ``small``: what was seen along directions over those entries alone that count less than others in all of these,
+    and ``lesser``: which they are, by block.
     """
 
     shared: Sequence[tuple[Sequence[str], tuple[Off, ...]]]
@@ -42,15 +44,25 @@ class Glance:
     seen: Mapping[str, float]
     elsewhere: Off | None
     calm: bool = False
+    small: tuple[Off, ...] = ()
+    lesser: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
         """Whether nothing is off along any direction at the point."""
-        return not any(off.ratio > 1 for _, offs in self.shared for off in (*offs, *self.own.values()))
+        return not any(off.ratio > 1 for _, offs in self.shared for off in (*offs, *self.own.values(), *self.small))
+
+    @property
+    def smallest(self) -> float:
+        """The smallest relative error that would have been seen in any entry of those that count less."""
+        return _smallest([self.small])[0] if self.small else 0.0
 
 
-def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None) -> Glance | None:
+def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None, *, resolution: float = 0.0) -> Glance | None:
     """Look along ``rounds`` directions over all blocks that round about alike; usually these are all there are.
+
+    Entries whose divisor was raised count less there than they should; as many directions run through them alone, as
+    far as they lie above the size below which ``resolution`` cannot be seen (all of them, where it is 0).
 
     A block whose entries drown in rounding would drown those of all others in a direction that they share.
     ``elsewhere`` is a second point, and the gradient there: one direction more looks at that. ``None`` where the
@@ -72,7 +84,13 @@ def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None) -> Gla
             rows[k * rounds : (k + 1) * rounds] *= np.isin(flat.owner, group)
     if there is not None:
         rows[-1] /= flat_divisors(flat, there[1], laid.level, laid.scale)
+    lesser = laid.lesser(resolution)
+    if len(lesser):
+        few = np.zeros((rounds, size))
+        few[:, lesser] = bench.rng.standard_normal((rounds, len(lesser))) / np.abs(laid.gradient[lesser].astype(float))
+        rows = np.concatenate([few, rows])
     offs, last = _seen(laid, rows, there)
+    small, offs, rows = (tuple(offs[:rounds]), offs[rounds:], rows[rounds:]) if len(lesser) else ((), offs, rows)
     names = list(flat.shapes)
     shared = [
         ([names[block] for block in group], tuple(offs[k * rounds : (k + 1) * rounds]))
@@ -80,7 +98,9 @@ def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None) -> Gla
     ]
     seen = {name: smallest for of, offs in shared for smallest in _smallest([offs]) for name in of}
     calm = laid.calm(rows[: len(offs)], offs)
-    return Glance(shared, {}, {}, flat.split(laid.divisor), seen, last, calm)
+    of_block = {name: lesser[flat.owner[lesser] == k] - flat.starts[k] for k, name in enumerate(names)}
+    of_block = {name: entries for name, entries in of_block.items() if len(entries)}
+    return Glance(shared, {}, {}, flat.split(laid.divisor), seen, last, calm, small, of_block)
 
 
 def glance_at_each(bench: Bench, before: Glance) -> Glance:
@@ -124,6 +144,12 @@ class _Laid:
                 groups.append(order[first:k])
                 first = k
         return groups
+
+    def lesser(self, resolution: float) -> Array:
+        """Entries that count less than others, for their divisor was raised, and that are to be seen all the same."""
+        size = np.abs(self.gradient.astype(float, copy=False))
+        floor = ROUNDING_SAFETY * self.flat.join(self.bench.rounding.floor)
+        return np.flatnonzero((size < self.divisor) & (size > SMALLEST) & (size * resolution >= floor))
 
     def calm(self, rows: Array, offs: list[Off]) -> bool:
         """Whether what is off along each row is no more than the rounding of a higher precision explains."""

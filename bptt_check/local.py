@@ -218,6 +218,11 @@ def _local(method: Method, held: HeldForward, point: Point, names: Sequence[str]
     return {name: estimate.value.reshape(np.shape(point[name])) for name, estimate in estimates.items()}
 
 
+def of_block(method: Method, held: HeldForward, point: Point, name: str) -> Array:
+    """What the line of one block should hold, everything that it reads taken as given; in the block's shape."""
+    return np.asarray(partials(method, held, point, name, scale=1.0).value).reshape(np.shape(point[name]))
+
+
 def _line(name: str, t: int | None, equations: tuple[str, ...], analytic: Array, local: Array, level: float) -> Line:
     eps = max(float(np.finfo(side.dtype).eps) for side in (analytic, local))
     largest = float(np.abs(local).max(initial=0))

@@ -8,7 +8,7 @@ all steps, and only blocks that are off are taken apart: a handful of evaluation
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,24 @@ from bptt_check.differences.evaluate import along
 from bptt_check.differences.noise import noise_at
 from bptt_check.equations import Behind
 from bptt_check.errors import SubjectError, SubjectFailed
-from bptt_check.local import BLOCK_ULPS, LEVEL_ULPS, HeldForward, Line, Tap, lines
-from bptt_check.results import Finding
+from bptt_check.expressions import said_of
+from bptt_check.local import BLOCK_ULPS, LEVEL_ULPS, HeldForward, Line, Tap, lines, of_block
+from bptt_check.results import Cause, Finding
 from bptt_check.subject import Array, Point, Subject, copied
 
 KIND = "first-wrong-line"
+READ_LINES = 4  # wrong ones, up to which each is asked what it holds,
+READ_ENTRIES = 512  # and of each so many entries at most
+ULPS = 2.0**16  # of its largest entry: what two ways to compute the same may differ by
 STEPS_LISTED = 16  # of a wrong block; in longer sequences only the latest wrong step is looked for
+
+
+@dataclass(frozen=True)
+class WrongLines:
+    """What the lines on their own say. ``causes``: of those that are wrong, where their numbers tell what they hold."""
+
+    finding: Finding
+    causes: tuple[Cause, ...] = ()
 
 
 def first_wrong_line(
@@ -35,7 +47,20 @@ def first_wrong_line(
     point: Point | None = None,
     rng: int | np.random.Generator = 0,
 ) -> Finding | None:
-    """The first line in backward order that is wrong by itself, by intermediate and time step, as a finding.
+    """The finding of :func:`wrong_lines` alone."""
+    found = wrong_lines(subject, gradient, method=method, point=point, rng=rng)
+    return found.finding if found else None
+
+
+def wrong_lines(
+    subject: Subject,
+    gradient: Mapping[str, Array],
+    *,
+    method: Method | None = None,
+    point: Point | None = None,
+    rng: int | np.random.Generator = 0,
+) -> WrongLines | None:
+    """The first line in backward order that is wrong by itself, by intermediate and time step.
 
     Parameters
     ----------
@@ -47,9 +72,9 @@ def first_wrong_line(
 
     Returns
     -------
-    Finding or None
+    WrongLines or None
         ``None`` where the subject has no such forward pass, where it cannot be evaluated so, and where no line is
-        wrong. ``detail`` lists every line with the steps at which it is wrong.
+        wrong. The finding's ``detail`` lists every line with the steps at which it is wrong.
     """
     if subject.tapped is None:
         return None
@@ -62,7 +87,7 @@ def first_wrong_line(
     if not wrong:
         return None
     message = _message(wrong) if looked.tapped else _shared(wrong) or _message(wrong)
-    return Finding(KIND, message, looked.table(wrong))
+    return WrongLines(Finding(KIND, message, looked.table(wrong)), looked.causes(wrong))
 
 
 def lines_of_subject(subject: Subject, gradient: Mapping[str, Array] | None = None) -> tuple[Line, ...]:
@@ -143,6 +168,7 @@ class _Lines:
         exact = isinstance(method, ComplexStep)
         self.noise = None if exact else noise_at(self.held, self.point, direction=inner)
         self.places = self._places()
+        self.slopes = _slopes(subject)
 
     @property
     def tapped(self) -> bool:
@@ -154,6 +180,61 @@ class _Lines:
         found = [line for name in self.places if (line := self._looked_at(name))]
         order = list(self.places)
         return sorted(found, key=lambda line: (line.steps is None, -(line.steps or (0,))[0], order.index(line.name)))
+
+    def causes(self, wrong: list[WrongLine]) -> tuple[Cause, ...]:
+        """What the wrong lines hold, and what belongs there, in the author's own names.
+
+        Exact where that is known of all of them: the others are right by themselves, so that nothing else is wrong.
+        """
+        if len(wrong) > READ_LINES:
+            return ()
+        told = [cause for line in wrong if (cause := self._cause(line))]
+        return tuple(told) if len(told) == len(wrong) else tuple(replace(cause, exact=False) for cause in told)
+
+    def _cause(self, line: WrongLine) -> Cause | None:
+        places = self.places[line.name]
+        blocks = dict.fromkeys(place.block for place in places)
+        if line.steps is None or any(self.gradient[k].size > READ_ENTRIES for k in blocks):
+            return None
+        right = {k: of_block(self.method, self.held, self.point, k) for k in blocks}
+        written = self._along_steps(places, self.gradient)
+        belongs = self._along_steps(places, right)
+        if places[0].block.startswith("next "):  # the loss joins what is handed back
+            arriving = self._along_steps(places, {k: self._slope(k) for k in blocks})
+            written, belongs = written - arriving, belongs - arriving
+        derivatives, values = self._read(line.name, written.shape)
+        found = said_of(line.name, written, belongs, derivatives, values, ULPS * self.eps)
+        if found is None:
+            return None
+        return Cause(
+            "line", next(iter(line.equations), None), True, found.residual, found.says, found.remedy,
+            explains=tuple(blocks),
+        )  # fmt: skip
+
+    def _along_steps(self, places: list[_Place], blocks: Mapping[str, Array]) -> Array:
+        """The parts of a line, step 1 first."""
+        return np.stack([np.asarray(blocks[place.block][place.entries], dtype=float) for place in places[::-1]])
+
+    def _slope(self, block: str) -> Array:
+        """∂L/∂ of a state by the loss alone, at each step; nothing at step 0, nor for a state that it does not see."""
+        seen = self.slopes.get(block.removeprefix("next ").removesuffix("(t)"))
+        return np.zeros_like(self.gradient[block]) if seen is None or not block.endswith("(t)") else seen
+
+    def _read(self, line: str, shape: tuple[int, ...]) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Derivatives and forward values that a line may read, by the author's names, those of states first."""
+        T, derivatives, values = self.held.T, {}, {}
+        for name in sorted(self.held.order, key=lambda name: not name.startswith("next ")):
+            steps = np.stack([self.held.values[name, t] for t in range(1, T + 1)]).astype(float)
+            state = name.removeprefix("next ")
+            returned = self.gradient.get(f"{name}(t)")
+            if returned is not None and returned.shape == shape and line != f"d{name}":
+                derivatives[f'd["{state}"]' if state != name else f"d{name}"] = np.asarray(returned, dtype=float)
+            if steps.shape == shape:
+                values[state] = steps
+            if state != name and f"{state}0" in self.point and steps.shape == shape:
+                before = np.asarray(self.point[f"{state}0"], dtype=float)[None]
+                values[f'prev["{state}"]'] = np.concatenate([before, steps[:-1]])
+        return derivatives, values
 
     def _places(self) -> dict[str, list[_Place]]:
         """The places of each line, latest step first; the lines in the order of one step backwards, then the sums.
@@ -241,6 +322,11 @@ class _Lines:
             return ""
         earlier = " and perhaps before" if self.held.T > STEPS_LISTED else ""
         return f" at t = {', '.join(map(str, line.steps))}{earlier}"
+
+
+def _slopes(subject: Subject) -> Mapping[str, Array]:
+    recurrence = subject.recurrence
+    return recurrence.cotangents(recurrence.outputs(subject.point)) if recurrence and recurrence.tapped else {}
 
 
 def _shared(wrong: list[WrongLine]) -> str:

@@ -14,6 +14,7 @@ from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave,
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.glance import Elsewhere, Glance, glance, glance_at_each
 from bptt_check.pace import Pace
+from bptt_check.reference import BORNE_OUT, Proof
 from bptt_check.results import Block, Finding, Verdict
 from bptt_check.settle import GRAVE, settled
 from bptt_check.structure import findings_of, structure
@@ -68,9 +69,11 @@ def along_directions(
     ``elsewhere``: a second point and the gradient there, looked at in passing where that costs nothing.
     ``whole=False``: a block that is gravely wrong beyond doubt is shown by a few entries, not by all.
     """
-    seen = glance(bench, DIRECTIONS, elsewhere)
+    seen = glance(bench, DIRECTIONS, elsewhere, resolution=resolution)
     if seen and _settles(bench, seen, resolution):
-        return _agreed(bench, seen, resolution)
+        settled_so = _lesser_too(bench, seen, _agreed(bench, seen, resolution), resolution)
+        if settled_so:
+            return settled_so
     seen = glance_at_each(bench, seen) if seen else _one_by_one(bench)
     looks = _looks(bench, seen, resolution)
     borne_out = settled(bench, {name: look.worst_along() for name, look in looks.items() if look.is_grave()})
@@ -82,6 +85,8 @@ def along_directions(
             look.look(draws=DIRECTIONS)
         blocks = {name: look.block() for name, look in looks.items()}
     blocks = {name: look.sampled(blocks[name]) for name, look in looks.items()}
+    if any(off.ratio > 1 for off in seen.small) or seen.smallest > resolution:
+        blocks = {name: looks[name].with_lesser(block, seen.lesser.get(name)) for name, block in blocks.items()}
     confirmed = {name: look.confirmed for name, look in looks.items() if look.confirmed}
     missed = _missed([look.tolerances for look in looks.values()], resolution)
     comparisons = {name: c.comparison for name, c in confirmed.items()}
@@ -93,25 +98,32 @@ def at_a_glance(bench: Bench, resolution: float, elsewhere: Elsewhere) -> Looked
 
     Where all is right this says as much as one entry after the other, at a tenth of the cost.
     """
-    seen = None if bench.broken else glance(bench, DIRECTIONS, elsewhere)
+    seen = None if bench.broken else glance(bench, DIRECTIONS, elsewhere, resolution=resolution)
     if seen is None or not seen.agrees:
         return None
     if _settles(bench, seen, resolution):
-        return _agreed(bench, seen, resolution)
+        return _lesser_too(bench, seen, _agreed(bench, seen, resolution), resolution)
     seen = glance_at_each(bench, seen)
     if not seen.agrees or max(seen.seen.values()) > resolution:
         return None
     looks = _looks(bench, seen, resolution)
     missed = _missed([look.tolerances for look in looks.values()], resolution)
-    return Looked({name: look.block() for name, look in looks.items()}, (), missed, seen.elsewhere)
+    looked = Looked({name: look.block() for name, look in looks.items()}, (), missed, seen.elsewhere)
+    return _lesser_too(bench, seen, looked, resolution)
 
 
-def from_afar(bench: Bench, resolution: float) -> Looked | None:
-    """All blocks of a large subject along a few directions at once; ``None`` where that does not settle everything."""
+def from_afar(bench: Bench, resolution: float, proof: Proof) -> Looked | None:
+    """All blocks of a large subject along a few directions at once; ``None`` where that does not settle everything.
+
+    ``proof``: what was seen at a second point, where the gradient may have borne out the reference.
+    """
     pace = Pace(bench.sweeping.progress)
     seen = joint.together(bench, resolution, pace.at)
     pace.at(1.0)
-    return None if seen is None else Looked(seen.blocks, (), seen.miss_probability)
+    if seen is None:
+        return None
+    later = Off(proof.off, BORNE_OUT, 0.0, proof.off) if proof.reference else None
+    return Looked(seen.blocks, (), seen.miss_probability, later)
 
 
 def _settles(bench: Bench, seen: Glance, resolution: float) -> bool:
@@ -141,6 +153,27 @@ def _agreed(bench: Bench, seen: Glance, resolution: float) -> Looked:
     }
     missed = _missed([[off.tolerance for off in offs] for _, offs in seen.shared], resolution)
     return Looked(blocks, (), missed, seen.elsewhere)
+
+
+def _lesser_too(bench: Bench, seen: Glance, looked: Looked, resolution: float) -> Looked | None:
+    """The entries too that count less in all directions: along some of their own, else each by itself.
+
+    ``None`` where that leaves one of them open, or shows it wrong.
+    """
+    blocks = dict(looked.blocks)
+    if seen.smallest <= resolution:
+        for name in seen.lesser:
+            blocks[name] = replace(blocks[name], resolution=max(blocks[name].resolution or 0.0, seen.smallest))
+        missed = _missed([[off.tolerance for off in seen.small]], resolution) if seen.small else 0.0
+        return replace(looked, blocks=blocks, miss_probability=max(looked.miss_probability, missed))
+    had = bench.estimates(seen.lesser)
+    for name, entries in seen.lesser.items():
+        c = bench.compared(name, entries, had[name])
+        found = judge(c, resolution=resolution)
+        if found.verdict is not Verdict.AGREES:
+            return None
+        blocks[name] = replace(blocks[name], resolution=max(blocks[name].resolution or 0.0, found.resolution or 0.0))
+    return replace(looked, blocks=blocks)
 
 
 def _one_by_one(bench: Bench) -> Glance:
@@ -180,8 +213,6 @@ def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -
         return ()
     there = replace(bench, point={**bench.point, **point}, gradient=finite)
     there = replace(there, reference=bench.reference.at(there.point))
-    if joint.applies(there):
-        return stale(joint.elsewhere(there))
     divisor = directions.divisors(finite, bench.levels(), bench.rounding.sensitivity)
     try:
         return stale(there.along(_drawn(there, divisor, tuple(finite))))
@@ -226,7 +257,7 @@ class _Block:
             self.worst, self.drawn = None, 0
         while not (self.drawn and self._enough(draws)) and self.drawn < MOST_DIRECTIONS:
             v = _drawn(self.bench, {self.name: self.divisor}, (self.name,))
-            off = self.bench.along(v, refine=self.drawn > 0 and not self.bench.reference.exact)
+            off = self.bench.along(v, refine=0.0 if self.bench.reference.exact or not self.drawn else self.resolution)
             self.saw(off, v[self.name])
 
     def saw(self, off: Off, v: Array, seen: float | None = None) -> None:
@@ -318,6 +349,13 @@ class _Block:
         index = tuple(int(k) for k in np.unravel_index(entry, a.shape))
         return replace(block, index=index, analytic=float(shown[0]), reference=float(c.reference[0]))
 
+    def with_lesser(self, block: Block, lesser: Array | None) -> Block:
+        """Those entries too that count less in all directions, each by itself, where that is not too many."""
+        if lesser is None or block.verdict is not Verdict.AGREES or not 0 < len(lesser) <= ENTRIES:
+            return block
+        found = self._judged(lesser.tolist())
+        return block if found.verdict is Verdict.AGREES else replace(found, compared=block.compared)
+
     def _judged(self, entries: Iterable[int]) -> Block:
         bench = self.bench
         self.confirmed = confirm(
@@ -329,7 +367,10 @@ class _Block:
         bench, name = self.bench, self.name
         a = bench.gradient[name]
         weights = bench.rng.standard_normal(a.size) / self.divisor.reshape(-1)
-        if not bench.reference.exact and bench.along({name: weights.reshape(a.shape)}, refine=True).ratio <= 1:
+        if (
+            not bench.reference.exact
+            and bench.along({name: weights.reshape(a.shape)}, refine=self.resolution).ratio <= 1
+        ):
             return along
 
         def group_off(group: Array) -> tuple[float, float]:

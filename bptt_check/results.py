@@ -226,7 +226,9 @@ def _table(result: Result) -> str:
     if result.causes and all(cause.exact for cause in result.causes):
         lines += _wrapped("The gradient is wrong here, and what is named above explains all of it.")
     elif result.verdict is not Verdict.AGREES:
-        lines += _wrapped(result.verdict.advice)
+        missing = [block.name for block in result.blocks.values() if block.verdict is Verdict.NOT_RETURNED]
+        lines += _wrapped(f"{', '.join(missing)}: {Verdict.NOT_RETURNED.advice}") if missing else []
+        lines += [] if missing and result.verdict is Verdict.INCONCLUSIVE else _wrapped(result.verdict.advice)
     return "\n".join(lines)
 
 

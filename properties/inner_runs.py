@@ -39,7 +39,8 @@ def subject(name="square", factor=2.0):
     point = {"w": np.array([1.0, 2.0])}
     return Subject.from_functions(lambda p: (p["w"] ** 2).sum(), lambda p: {"w": factor * p["w"]}, point, name=name)
 """
-in_order = ("-p", "no:randomly")  # unless a test asks for it: some look at what the one before has done
+SHUFFLING = ("-p", "no:randomly")  # unless a test asks for it: some look at what the one before has done
+FOLDERS = ("-p", "no:benchmark")  # makes one where it runs
 DEPENDS_ON_TIME = re.compile(r' (time|timestamp)="[^"]*"')
 
 
@@ -90,8 +91,8 @@ class Runs:
 
     def begin(self, *options: str, cwd: Path | None = None) -> subprocess.Popen[str]:
         """Start pytest in a process group of its own."""
-        order = () if "randomly" in options else in_order
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *order, *self.plugin, *options]
+        without = ("-p", "no:cacheprovider", *FOLDERS, *(() if "randomly" in options else SHUFFLING))
+        command = [sys.executable, "-m", "pytest", "-q", *without, *self.plugin, *options]
         if not self.searches(options):
             command += ["-p", "no:hypothesispytest"]
         return subprocess.Popen(

@@ -28,6 +28,7 @@ from bptt_check.report.files import render
 from bptt_check.report.html import html_report
 from bptt_check.report.journal import Journal, RunLog, read_journal
 from bptt_check.report.markdown import markdown_report
+from bptt_check.report.record import Record
 from bptt_check.report.summary import summarise
 from bptt_check.report.terminal import runs_table, table
 
@@ -55,8 +56,9 @@ def _elsewhere(tmp_path, monkeypatch):
 
 def named(name):
     """A run in which everything that can have a name has this one, and an earlier run of it."""
-    cause = {"fault": name, "explanation": name, "remedy": name, "also": [name], "equation": name}
-    case = {"cell": name, "loss": name, name: name, "T": 2}
+    cause = dict.fromkeys(("fault", "explanation", "remedy", "equation", "why"), name)
+    cause |= {"also": [name], "code": [name]}
+    case = {"cell": name, "loss": name, name: name, "T": 2, "reproduce": name}
     finding = {"kind": name, "message": name, "detail": name, "fault": True}
     base = with_block(a_record(3, wrong=True), "W_fh", name=name or "W", note=name, equation=name)
     record = replace(
@@ -67,10 +69,13 @@ def named(name):
         case=case,
         findings=(finding,),
         causes=(cause,),
-        data={"reproduce": name},
+        data={"reproduce": name, "test": name},
     )
+    drawn = replace(record, case={"T": 2}, data={"test": "a test", "example": 1})
+    ending = Record("a test, attempt 1", kind="ending", data={"test": "a test", "drawn": name})
     sweep = replace(a_sweep(), name=name, data={**a_sweep().data, "gradient": name, "curves": {name: [0.1] * 13}})
-    return RunLog(name, 2, {name: name, "commit": name}, name, (record, sweep), ended=True, problems=(name,))
+    records, environment = (record, drawn, ending, sweep), {name: name, "commit": name}
+    return RunLog(name, 4, environment, name, records, ended=True, problems=(name,))
 
 
 @pytest.mark.parametrize("kind", EVIL)

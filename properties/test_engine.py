@@ -160,7 +160,7 @@ def test_a_glance_misses_nothing_that_every_entry_would_show(name, index, size):
 
 def test_a_small_right_cell_costs_a_handful_of_calls():
     result = check(Subject.from_variant("NP", T=5, B=2, D=3, H=4))
-    assert (result.verdict, result.evaluations, result.gradient_evaluations) == (Verdict.AGREES, 6, 5)
+    assert (result.verdict, result.evaluations, result.gradient_evaluations) == (Verdict.AGREES, 6, 4)
 
 
 def test_a_block_that_loses_precision_on_the_way_is_not_called_wrong():
@@ -175,12 +175,13 @@ def test_a_block_that_loses_precision_on_the_way_is_not_called_wrong():
 
 
 @pytest.mark.skipif(np.finfo(np.longdouble).eps >= np.finfo(float).eps, reason="no long double here")
-def test_a_right_cell_of_seventeen_blocks_is_settled_by_three_directions():
+def test_a_right_cell_of_seventeen_blocks_is_settled_by_directions_over_all_of_them():
     module = {}
     exec(starting.text("cell"), module)
     result = check(Subject.from_cell(module["Cell"], T=5, B=2, D=3, H=4))
     assert (result.verdict, len(result.blocks)) == (Verdict.AGREES, 17)
-    assert result.evaluations <= 3 + 3 + 3 + 1  # called at the point, the proof of the reference, directions, elsewhere
+    # called at the point, the proof of the reference, directions, those of entries that count less in them, elsewhere
+    assert result.evaluations <= 3 + 3 + 3 + 3 + 1
     assert result.gradient_evaluations <= 4 + 3
 
 

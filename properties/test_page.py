@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
+from html import escape
 from itertools import pairwise
 
 import numpy as np
@@ -21,13 +22,17 @@ from bptt_check.report import saved
 from bptt_check.report.beside import Beside, beside
 from bptt_check.report.changes import compare, parse_rule
 from bptt_check.report.files import render
+from bptt_check.report.github import workflow_commands
 from bptt_check.report.html import html_report
 from bptt_check.report.html_parts import table_html
+from bptt_check.report.junit import junit_report
 from bptt_check.report.markdown import markdown_report
 from bptt_check.report.page_script import SCRIPT
+from bptt_check.report.page_style import STYLE
 from bptt_check.report.plots_over_time import norms_picture
 from bptt_check.report.record import record_of
 from bptt_check.report.table import Column, table_of
+from bptt_check.report.tables_beside import causes_said
 from bptt_check.results import Block, Result, Verdict
 
 CAUSE = {
@@ -159,6 +164,14 @@ def test_a_disagreement_says_what_it_looks_like_and_how_to_mend_it():
     assert '"remedy": "df = s[t - 1] * ds"' in texts["json"]
     plain = all_texts(a_summary(a_record(9, wrong=True)))
     assert all("looks" not in plain[name] for name in ("html", "md", "terminal"))
+
+
+def test_a_cause_is_named_in_an_annotation_and_in_the_xml_too():
+    summary = a_summary(replace(a_record(9, wrong=True), causes=(CAUSE,)))
+    (command,) = workflow_commands(summary)
+    (said,) = causes_said(summary.disagreements[0].causes)
+    for text in (command, junit_report(summary)):
+        assert escape(said.looks, quote=False).replace("%", "%25")[:30] in text and "mend: " in text
 
 
 @pytest.mark.parametrize(
@@ -312,3 +325,36 @@ def test_a_run_shows_itself_in_a_notebook():
         parsed = Balanced(summary._repr_html_())
         assert "script" not in {tag for tag, _ in parsed.seen}
         assert str(summary.verdict) in "".join(parsed.words)
+
+
+# Colours
+
+
+def colours(style):
+    """The colours by name: light, dark, on paper."""
+    blocks = re.findall(r":root\s*\{(.*?)\}", style, re.DOTALL)
+    named = [dict(re.findall(r"--(\w+):\s*(#[0-9a-f]{3,6})", block)) for block in blocks]
+    return [{**named[0], **colours} for colours in named]
+
+
+def brightness(colour):
+    """Relative luminance, as WCAG 2.2 defines it."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[k : k + 2], 16) / 255 for k in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one, other):
+    low, high = sorted((brightness(one), brightness(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_all_text_can_be_told_from_what_is_behind_it():
+    assert contrast("#000", "#ffffff") == pytest.approx(21)
+    schemes = colours(STYLE)
+    assert len(schemes) == 3
+    for scheme in schemes:
+        for ink in {*scheme} - {"page", "panel", "rule"}:
+            for behind in ("page", "panel"):
+                assert contrast(scheme[ink], scheme[behind]) >= 4.5, (ink, scheme[ink], behind)

@@ -45,6 +45,33 @@ def test_a_gradient_that_nothing_can_be_said_of_fails_too(run):
     assert ran.code == 1 and "takes a Subject, not int" in ran.said
 
 
+def test_where_the_code_of_a_subject_raised_is_shown(run):
+    source = """
+def gradient(p):
+    return {"w": p["w"][7]}
+
+def test_it(gradient_check):
+    gradient_check(Subject.from_functions(lambda p: (p["w"] ** 2).sum(), gradient, {"w": np.ones(2)}))
+"""
+    ran = run(source, checked=True)
+    assert ran.code == 1
+    assert 'return {"w": p["w"][7]}' in ran.said and ", in gradient" in ran.said
+    assert "bptt_check/subject.py" not in ran.said
+    assert "raised IndexError" in ran.said.partition("-- gradients --")[2]
+
+
+def test_a_gradient_that_is_not_handed_out_is_named_with_what_to_do(run):
+    source = """
+def test_it(gradient_check):
+    point = {"w": np.ones(2), "b": np.ones(1)}
+    gradient_check(Subject.from_functions(lambda p: (p["w"] ** 2).sum(), lambda p: {"w": 2 * p["w"]}, point))
+"""
+    ran = run(source, checked=True)
+    assert "b: The backward pass hands out no such gradient; return it, or name it in optional=." in ran.said
+    assert "the findings say" not in ran.said.partition("-- gradients --")[0]
+    assert "not returned: b" in ran.said.partition("-- gradients --")[2]
+
+
 def test_options_of_check_are_passed_on_and_refused_as_it_refuses_them(run):
     source = """
 def test_known(gradient_check):

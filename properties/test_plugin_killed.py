@@ -8,10 +8,13 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from inner_runs import either_way, needs, run, until
 from reporting import a_journal, a_record
 
@@ -138,6 +141,29 @@ def test_what_was_copied_from_a_part_that_is_gone_is_kept(tmp_path):
         journal = a_journal(folder / f"{name}.jsonl", *map(a_record, cases))
         journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))  # without its end
     assert names(read_run(folder / "run.jsonl")) == ["case 1", "case 2", "case 3"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return a_journal(tmp_path_factory.mktemp("whole") / "run.jsonl", a_record(1), a_record(2)).read_bytes()
+
+
+@given(data=st.data())
+def test_whatever_a_killed_run_has_left_it_is_read_or_refused(whole, data):
+    torn = st.integers(0, len(whole)).map(lambda size: whole[:size])
+    names = st.sampled_from(["run.jsonl", "gw0.jsonl", "gw1.jsonl"])
+    left = data.draw(st.dictionaries(names, torn | st.binary(max_size=40), min_size=1))
+    with tempfile.TemporaryDirectory(prefix="gradients.running-") as folder:
+        for name, content in left.items():
+            (Path(folder) / name).write_bytes(content)
+        try:
+            log = read_run(journal_of(folder))
+        except ReportError:
+            return
+    assert log.ended == (left.get("run.jsonl") == whole)
+    assert all(record.name in ("case 1", "case 2") for record in log.records)
+    most = max(content.count(b'"kind":"case"') for content in left.values())
+    assert len(log.records) >= most - 1  # of each file a torn line is left out
 
 
 @pytest.mark.parametrize("inside", [(), ("gradients.running-ab12",)])

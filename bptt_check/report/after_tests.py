@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
-from bptt_check.report.model import Line, Summary
+from bptt_check.report.model import Failure, Line, Summary
 from bptt_check.report.tables import incomplete, verdict_advice
 from bptt_check.report.tables_beside import causes_said
 from bptt_check.report.text import clean, count, counted, figure, shorten
@@ -34,10 +34,21 @@ def said_after_tests(summary: Summary, *, quiet: bool = False, width: int = 100)
         for said in causes_said(failure.causes)[:CAUSES]:
             lines += textwrap.wrap(said.looks, width, initial_indent="    ", subsequent_indent="      ")
             lines += [f"      mend: {shorten(said.remedy, width - 12)}"] if said.remedy else []
+        lines += [f"    {shorten(reason, width)}"] if (reason := _reason(failure)) else []
         lines += [f"    {clean(failure.reproduce, limit=1000)}"] if failure.reproduce else []
     if len(failures) > WORST:
         lines.append(f"  and {counted(len(failures) - WORST, 'more case')}, in the report")
     return [shorten(line, 1000).rstrip() for line in lines]
+
+
+def _reason(failure: Failure) -> str:
+    """What stands in the way of a verdict, or is known of one without a cause: in a line."""
+    if failure.causes:
+        return ""
+    missing = [block.gradient for block in failure.blocks if block.verdict is Verdict.NOT_RETURNED]
+    said = [f"not returned: {', '.join(missing)}"] if missing else []
+    said += [*failure.findings[:1], failure.reason, *(f"{block.gradient}: {block.note}" for block in failure.blocks)]
+    return clean(next(filter(None, said), ""), limit=200)
 
 
 def _head(summary: Summary) -> str:
@@ -46,7 +57,7 @@ def _head(summary: Summary) -> str:
         said += f" of {counted(summary.tests.selected, 'test')}"
         said += f", {count(summary.tests.examples)} drawn by Hypothesis" if summary.tests.examples else ""
     said += f"; {counted(summary.compared, 'entry', 'entries')} compared"
-    if summary.resolution:
+    if summary.resolution and summary.resolution < 1:
         said += f"; an error of {figure(summary.resolution)} would have been seen everywhere"
     return said
 

@@ -13,6 +13,7 @@ from typing import Any
 from bptt_check.report.markdown import markdown_report
 from bptt_check.report.model import Failure, Grid, Summary
 from bptt_check.report.tables import incomplete
+from bptt_check.report.tables_beside import causes_said
 from bptt_check.report.tests import ENDING
 from bptt_check.report.text import clean, counted, figure
 from bptt_check.results import Verdict
@@ -47,6 +48,8 @@ def _of_failure(failure: Failure, places: Any) -> str:
     level = "error" if failure.verdict is Verdict.DISAGREES else "warning"
     wrong = [f"{clean(row.gradient, limit=60)} (relative error {figure(row.error)})" for row in failure.blocks[:5]]
     said = f"{clean(failure.name)}: {', '.join(wrong) or failure.reason or 'nothing was compared'}"
+    for cause in causes_said(failure.causes)[:1]:
+        said += f"\n{cause.looks}" + (f"; mend: {cause.remedy}" if cause.remedy else "")
     said += f"\n{clean(failure.reproduce, limit=500)}" if failure.reproduce else ""
     return _command(level, said, title=f"gradient {failure.verdict}", place=places.get(failure.test))
 

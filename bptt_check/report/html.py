@@ -150,7 +150,7 @@ def _changes(beside: Beside) -> str:
 def _sweeps(summary: Summary) -> str:
     legend = (
         "Truncation falls with the step size and rounding rises, so a central difference draws a V; its slope on the "
-        "right is its order. A complex step has no cancellation and stays flat."
+        "right is its order. A complex step has the same truncation but no cancellation, and stays flat below it."
     )
     pictures = [sweep_picture(sweep, f"sweep-{place}") for place, sweep in enumerate(summary.sweeps[:SWEEPS])]
     left = len(summary.sweeps) - SWEEPS

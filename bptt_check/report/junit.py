@@ -9,6 +9,7 @@ from bptt_check.report.model import Failure, Summary
 from bptt_check.report.reading import failure_of, number, verdict_of
 from bptt_check.report.record import Record
 from bptt_check.report.tables import incomplete, key_figures, verdict_advice
+from bptt_check.report.tables_beside import causes_said
 from bptt_check.report.tests import smallest
 from bptt_check.report.text import clean, exact, figure, place
 from bptt_check.results import Verdict
@@ -81,6 +82,8 @@ def _told(failure: Failure, case: Mapping[str, object]) -> str:
         f"reference {exact(block.reference)}; rel. error {figure(block.error)}, resolution {figure(block.resolution)}"
         for block in failure.blocks[:40]
     ]
+    for cause in causes_said(failure.causes):
+        lines += [cause.looks] + ([f"mend: {cause.remedy}"] if cause.remedy else [])
     lines += [f"finding: {clean(finding, limit=300)}" for finding in failure.findings[:10]]
     lines += [f"To run it again: {clean(failure.reproduce, limit=1000)}"] if failure.reproduce else []
     return "\n" + "\n".join(lines) + "\n"

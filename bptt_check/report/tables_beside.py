@@ -44,7 +44,8 @@ def causes_said(causes: Sequence[Cause]) -> list[CauseSaid]:
 
 def _looks(cause: Cause) -> str:
     what = clean(cause.explanation, limit=300) or clean(cause.fault, limit=100) or "a known fault"
-    agrees = "" if cause.residual is None else f" (agrees to {figure(cause.residual)})"
+    close = figure(cause.residual) if cause.residual else "the last bit"
+    agrees = "" if cause.residual is None else f" (agrees to {close})"
     equation = f", {clean(cause.equation, limit=20)}" if cause.equation else ""
     return f"looks {'exactly ' if cause.exact else ''}like: {what}{agrees}{equation}"
 

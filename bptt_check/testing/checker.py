@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bptt_check.errors import GradientError, UsageError
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from bptt_check.subject import Subject
 
 MESSAGE_LIMIT = 20_000  # characters of a failure that are printed
+RAISED = "raised"  # the kind of finding that says that the subject's code has raised
+PACKAGE = str(Path(__file__).parents[1])
 
 
 class GradientCheck:
@@ -64,6 +68,12 @@ class GradientCheck:
         return "gradient_check"
 
 
+def own_frames(trace: str) -> str:
+    """Return a printed traceback without the frames of this package."""
+    frames = re.split(r'(?m)^(?=  File ")', trace)
+    return "".join(frame for frame in frames if not frame.startswith(f'  File "{PACKAGE}'))
+
+
 def insist(result: Result, how_again: str) -> None:
     """Raise what ``result.raise_unless_agrees`` raises, on one's guard against what names may hold."""
     __tracebackhide__ = True
@@ -71,6 +81,9 @@ def insist(result: Result, how_again: str) -> None:
         result.raise_unless_agrees()
     except GradientError as error:
         failure = type(error)(clean_lines(error, limit=MESSAGE_LIMIT))
+        for finding in result.findings:
+            if finding.kind == RAISED and finding.detail:
+                failure.add_note(clean_lines(own_frames(finding.detail), limit=MESSAGE_LIMIT))
         if how_again:
             failure.add_note(f"to run it again: {how_again}")
         raise failure from None

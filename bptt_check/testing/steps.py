@@ -22,12 +22,14 @@ def is_short(subject: Subject) -> bool:
 def with_norms(result: Result, subject: Subject) -> Result:
     """Return ``result`` with the norms of derivatives by hand where those of both sides are not known."""
     from bptt_check.compare import is_timed, norms_by_step
+    from bptt_check.watch import undisturbed
 
     bare = [name for name, block in result.blocks.items() if is_timed(name) and block.norms is None and block.compared]
     if not bare or not subject.interventions:
         return result
     try:
-        gradient = subject.gradient(subject.blocks)
+        with undisturbed():
+            gradient = subject.gradient(subject.blocks)
     except BpttCheckError:  # code that answers once and not again; the result says so
         return result
     blocks = dict(result.blocks)

@@ -16,7 +16,7 @@ from planted.calls import CALLS
 from planted.faults import STRUCTURAL, VALUE_DEPENDENT
 from planted.hard import KINDS, OTHER_KINDS, RARELY, draw_other
 from planted.hard import draw as draw_hard
-from planted.programs_of import edited, unsafe
+from planted.programs_of import edited, spoil, unsafe
 
 from bptt_check import Subject, Verdict, check, directions, rounding
 from bptt_check.differences import ComplexStep, Richardson
@@ -83,6 +83,12 @@ def test_one_wrong_entry_is_caught_and_named(seed, size):
 def test_one_entry_that_is_wrong_by_less_than_is_asked_for_is_caught_at_these_cases(size):
     for seed in range(6):
         assert_caught(f"one entry {size}", seed)
+
+
+def test_an_entry_too_small_for_the_directions_of_its_block_is_stated_to_be_seen_less_finely():
+    case = draw("one entry 1e-08", 50)  # 1e-9 of its block's largest, and ill-conditioned
+    result = judged(case)
+    assert caught(case, result) or result.blocks[case.block].resolution > 1e-8, str(result)
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
@@ -183,6 +189,24 @@ def test_the_miss_probability_is_what_a_monte_carlo_experiment_finds(seed, ratio
     spread = 5 * np.sqrt(stated / experiments) + 1e-4
     assert share <= stated + spread
     assert share >= 0.9 * stated * (1 - 1 / ratio**2) ** count - spread  # the formula is the first term, from above
+
+
+@pytest.mark.skipif(not LONG_DOUBLE, reason="the cases' own rounding hides so small an error in float64")
+@FEW
+@given(seed=seeds)
+def test_an_error_of_the_size_that_a_resolution_states_is_seen_in_an_entry_of_any_size(seed):
+    case = draw("right", seed)
+    stated = judged(case).blocks
+    rng = np.random.default_rng(seed)
+    here = case.subject.gradient(case.subject.blocks)
+    name = str(rng.choice([k for k, a in here.items() if a.any()]))
+    size = np.abs(here[name]).reshape(-1)
+    above = np.flatnonzero(size > 1e-11 * size.max())  # of what lies below its floor no resolution is stated
+    entry = int(above[np.argsort(size[above])[int(rng.integers(len(above)) * rng.random())]])  # small ones more often
+    off = max(2 * stated[name].resolution, 1e-12)  # finer than that, rounded constants may be what is off
+    wrong = spoil(case.subject, name, np.unravel_index(entry, here[name].shape), 1 + off)
+    result = check(wrong, rng=seed + 1, causes=False)
+    assert caught(case, result), f"\n{case.label}: {name} {entry} off by {off:.1e}\n{result}"
 
 
 def test_every_family_draws_the_same_case_from_the_same_seed():

@@ -41,9 +41,11 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("no for no - h", "d_up = (no - h) * dh", "d_up = no * dh", named="dup"),
-    Mistake("reset gate from dh", "d_re = h * d_rh", "d_re = h * dh", named="dre"),
-    Mistake("a path of h missing", "back = (1 - up) * dh + re * d_rh", "back = re * d_rh", named='dprev["h"]'),
+    Mistake("no for no - h", "d_up = (no - h) * dh", "d_up = no * dh", ("line",), named="dup"),
+    Mistake("reset gate from dh", "d_re = h * d_rh", "d_re = h * dh", ("line",), named="dre"),
+    Mistake(
+        "a path of h missing", "back = (1 - up) * dh + re * d_rh", "back = re * d_rh", ("line",), named='dprev["h"]'
+    ),
     Mistake("h for re * h", "a_no.T @ (re * h)", "a_no.T @ h", named="dU_no"),
     Mistake("slope left out", "a_no = (1 - no**2) * d_no", "a_no = d_no", named="dx"),
 )
