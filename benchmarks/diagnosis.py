@@ -1,7 +1,7 @@
 """The diagnosis on trial: mistakes planted on purpose, and what is said about them.
 
     python benchmarks/diagnosis.py [--cases N] [--seed S] [--shrunk N] [--planted N]
-                                   [--minutes M] [--kept FILE] [--out FILE]
+                                   [--only SECTION] [--minutes M] [--kept FILE] [--out FILE]
 
 Writes ``benchmarks/diagnosis.md``. Each figure is a count of cases drawn from seeds S … S+N−1; whatever is not as
 wanted is listed by its case, so that it can be made again. The cases are those of ``properties/meta/planted``. With
@@ -173,7 +173,7 @@ def shrunk(form: str, seed: int) -> Row:
 
 
 def timed(form: str, seed: int) -> Row:
-    """The second of two checks: the first in a process pays for what Python loads and compiles once."""
+    """One check, after a small one that pays for what Python loads and compiles once."""
     name, _, form = form.partition(", ")
     cell = variant_named(name)
     kind, _, how = form.partition(", ")
@@ -185,7 +185,7 @@ def timed(form: str, seed: int) -> Row:
         if kind == "layer"
         else spoilt.cell_subject(cell, dict(fault.changes), taps=how, steps=LARGE)
     )
-    check(make())
+    check(spoilt.layer(cell, {}))
     subject, start, used = make(), time.perf_counter(), time.process_time()
     result = check(subject)
     taken, used = time.perf_counter() - start, time.process_time() - used
@@ -319,6 +319,7 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--shrunk", type=int, default=10, help="runs of verify, some ten seconds each")
     options.add_argument("--planted", type=int, default=25, help="in each built-in cell; 0 for the whole catalogue")
+    options.add_argument("--only", choices=tuple(TRIED), help="this section alone")
     options.add_argument("--minutes", type=float, default=float("inf"), help="after which no other case is begun")
     options.add_argument("--kept", type=Path, help="a file of outcomes to go on with")
     options.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".md"))
@@ -329,7 +330,7 @@ def main() -> None:
         rows = [json.loads(line) for line in given.kept.read_text(encoding="utf-8").splitlines()]
     done = {(row["section"], row["form_tried"], row["seed"]) for row in rows}
     for section, form, seed in tasks(seeds, given.shrunk, given.planted):
-        if (section, form, seed) in done or time.monotonic() > until:
+        if (section, form, seed) in done or given.only not in (None, section) or time.monotonic() > until:
             continue
         row = {"section": section, "form_tried": form, "seed": seed, **TRIED[section](form, seed)}
         rows.append(row)

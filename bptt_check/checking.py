@@ -30,7 +30,7 @@ from bptt_check.pace import audible
 from bptt_check.points import total_size
 from bptt_check.protocol import Observations, called_once, observe
 from bptt_check.quotients import ReferenceUnsafe
-from bptt_check.reference import Reference, choose
+from bptt_check.reference import Proof, Reference, choose, proved_elsewhere
 from bptt_check.results import Block, Cause, Finding, Result, Verdict
 from bptt_check.subject import Array, Subject
 from bptt_check.sweeping import Sweeping
@@ -172,7 +172,9 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
         found = diagnose(subject, gradient, reference)
         causes, blocks = found.causes, located(blocks, found.where)
         if line and not any(cause.exact for cause in causes):
-            causes = (*(line.causes or _told_elsewhere(subject)), *causes)
+            told = line.causes or _told_elsewhere(subject)
+            causes = told if told and all(cause.exact for cause in told) else (*told, *causes)
+        findings += [Finding("no-known-cause", found.untold)] if found.untold and not causes and not line else []
         findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
@@ -275,17 +277,31 @@ def _benched_and_looked(
     asked: float,
 ) -> tuple[Bench, Looked]:
     """A large subject is looked at from afar first; where that does not settle it, and else, as all are."""
-    chosen = None
-    if options.entries != "all" and total_size(gradient.values()) > joint.LEAST:
+    if options.entries == "all" or total_size(gradient.values()) <= joint.LEAST:
+        bench = _bench(subject, seen, gradient, eps, rng, options)
+        return bench, _looked(bench, seen, options, asked)
+    there = _there(seen, gradient) if options.method != "differences" else None
+    proof = Proof(None, np.inf, 0)
+    if there:
+        proof = proved_elsewhere(subject, {**subject.blocks, **seen.elsewhere}, there, rng=rng)
+    chosen = proof.reference
+    if chosen is None:
         chosen = choose(subject, gradient, rng=rng, method=options.method)
-        level = joint.presumed(subject.blocks, gradient, eps=eps)
-        bench = _on_the_bench(subject, seen, gradient, Levels(gradient, level, level, 0), chosen, rng, options)
-        looked = from_afar(bench, asked) if joint.applies(bench) else None
-        if looked is not None:
-            return bench, looked
-        chosen = replace(chosen, evaluations=bench.bill.losses - seen.evaluations)
+        chosen = replace(chosen, evaluations=chosen.evaluations + proof.evaluations)
+    level = joint.presumed(subject.blocks, gradient, eps=eps)
+    bench = _on_the_bench(subject, seen, gradient, Levels(gradient, level, level, 0), chosen, rng, options)
+    looked = from_afar(bench, asked, proof) if joint.applies(bench) else None
+    if looked is not None:
+        return bench, looked
+    chosen = replace(chosen, evaluations=bench.bill.losses - seen.evaluations)
     bench = _bench(subject, seen, gradient, eps, rng, options, chosen=chosen)
     return bench, _looked(bench, seen, options, asked)
+
+
+def _there(seen: Observations, gradient: Mapping[str, Array]) -> Mapping[str, Array] | None:
+    """The gradient at the second point, if it has all blocks and is finite."""
+    there = seen.gradient_elsewhere
+    return there if set(there) == set(gradient) and all(np.isfinite(a).all() for a in there.values()) else None
 
 
 def _bench(

@@ -19,8 +19,9 @@ from math import exp, inf, isfinite, log, log2, pi, sqrt
 
 import numpy as np
 
-from bptt_check.bench import Bench, Off
+from bptt_check.bench import Bench
 from bptt_check.compare import ROUNDING_SAFETY
+from bptt_check.differences.evaluate import moved
 from bptt_check.directions import CHANCE, DROWNING, SMALLEST
 from bptt_check.points import total_size
 from bptt_check.results import Block, Verdict
@@ -57,7 +58,6 @@ class _Ray:
     v: dict[str, Array]
     predicted: float
     tolerance: float
-    blunt: float
     norm: float
 
 
@@ -83,15 +83,6 @@ def presumed(point: Mapping[str, Array], gradient: Mapping[str, Array], *, eps: 
     """The least that rounding can be, without evaluating anything."""
     level, floor = (_Presumed(gradient, eps, floor=only) for only in (False, True))
     return Rounding(eps, level, floor, sensitivities(point, gradient), 0)
-
-
-def elsewhere(there: Bench) -> Off:
-    """How far off a gradient is along one direction at a second point, where ``there`` stands."""
-    largest = {name: _largest(a) for name, a in there.gradient.items()}
-    ray = _drawn(there, {name: _low(there, name, most, DROWNING) for name, most in largest.items()}, largest)
-    (slope,) = slopes(there, [(ray.v, ray.norm)])
-    off = slope - ray.predicted
-    return Off(off, ray.tolerance, ray.blunt, off)
 
 
 def applies(bench: Bench) -> bool:
@@ -177,20 +168,8 @@ def slopes(bench: Bench, along: Sequence[tuple[Mapping[str, Array], float]]) -> 
         bench.bill.losses += len(along)
         losses = subject.call(lambda p: subject.rays(p, units, 1j * step), dict(point), "the loss")  # type: ignore[misc]
     else:
-        losses = [bench.loss(_moved(point, v, step / norm), handed_over=True) for v, norm in along]
+        losses = [bench.loss(moved(point, v, 1j * (step / norm)), handed_over=True) for v, norm in along]
     return [float(np.imag(loss)) / step * norm for loss, (_, norm) in zip(losses, along, strict=True)]
-
-
-def _moved(point: Mapping[str, Array], v: Mapping[str, Array], step: float) -> dict[str, Array]:
-    moved = {}
-    for name, array in point.items():
-        moved[name] = np.empty(array.shape, np.result_type(array, np.complex64))
-        moved[name].real = array
-        if name in v:
-            np.multiply(v[name], step, out=moved[name].imag)
-        else:
-            moved[name].imag = 0
-    return moved
 
 
 def _largest(array: Array) -> float:
@@ -246,7 +225,7 @@ def _chunks(array: Array) -> Iterator[slice]:
 def _drawn(bench: Bench, lows: Mapping[str, float], largest: Mapping[str, float]) -> _Ray:
     """A direction over some blocks, with all that is to be known of it, in one go through the entries."""
     v: dict[str, Array] = {}
-    predicted = squared_level = squared_terms = squared_blunt = norm = 0.0
+    predicted = squared_level = squared_terms = norm = 0.0
     for name, low in lows.items():
         a, v[name] = bench.gradient[name].reshape(-1), np.empty(bench.gradient[name].shape)
         flat, point, reach, extent = v[name].reshape(-1), bench.point[name].reshape(-1), 0.0, 0.0
@@ -262,10 +241,9 @@ def _drawn(bench: Bench, lows: Mapping[str, float], largest: Mapping[str, float]
             np.multiply(part, here, out=sized)
             predicted += float(sized.sum())
             squared_terms += float(np.dot(sized, sized))
-        squared_blunt += bench.blunt(name, here=True) ** 2 * reach
         norm = max(norm, sqrt(reach / (extent or a.size)))
     noise = bench.eps * (sqrt(squared_level) + sqrt(squared_terms))
-    return _Ray(v, predicted, bench.both * ROUNDING_SAFETY * noise, sqrt(squared_blunt), norm or 1.0)
+    return _Ray(v, predicted, bench.both * ROUNDING_SAFETY * noise, norm or 1.0)
 
 
 def _look(bench: Bench, name: str, low: float, largest: float, seen: _Seen, resolution: float) -> _Look:

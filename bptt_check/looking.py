@@ -14,6 +14,7 @@ from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave,
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.glance import Elsewhere, Glance, glance, glance_at_each
 from bptt_check.pace import Pace
+from bptt_check.reference import BORNE_OUT, Proof
 from bptt_check.results import Block, Finding, Verdict
 from bptt_check.settle import GRAVE, settled
 from bptt_check.structure import findings_of, structure
@@ -84,7 +85,8 @@ def along_directions(
             look.look(draws=DIRECTIONS)
         blocks = {name: look.block() for name, look in looks.items()}
     blocks = {name: look.sampled(blocks[name]) for name, look in looks.items()}
-    if any(off.ratio > 1 for off in seen.small) or seen.smallest > resolution:
+    explained = any(block.verdict is Verdict.DISAGREES for block in blocks.values())
+    if not explained and (seen.smallest > resolution or any(off.ratio > 1 for off in seen.small)):
         blocks = {name: looks[name].with_lesser(block, seen.lesser.get(name)) for name, block in blocks.items()}
     confirmed = {name: look.confirmed for name, look in looks.items() if look.confirmed}
     missed = _missed([look.tolerances for look in looks.values()], resolution)
@@ -111,12 +113,18 @@ def at_a_glance(bench: Bench, resolution: float, elsewhere: Elsewhere) -> Looked
     return _lesser_too(bench, seen, looked, resolution)
 
 
-def from_afar(bench: Bench, resolution: float) -> Looked | None:
-    """All blocks of a large subject along a few directions at once; ``None`` where that does not settle everything."""
+def from_afar(bench: Bench, resolution: float, proof: Proof) -> Looked | None:
+    """All blocks of a large subject along a few directions at once; ``None`` where that does not settle everything.
+
+    ``proof``: what was seen at a second point, where the gradient may have borne out the reference.
+    """
     pace = Pace(bench.sweeping.progress)
     seen = joint.together(bench, resolution, pace.at)
     pace.at(1.0)
-    return None if seen is None else Looked(seen.blocks, (), seen.miss_probability)
+    if seen is None:
+        return None
+    later = Off(proof.off, BORNE_OUT, 0.0, proof.off) if proof.reference else None
+    return Looked(seen.blocks, (), seen.miss_probability, later)
 
 
 def _settles(bench: Bench, seen: Glance, resolution: float) -> bool:
@@ -206,8 +214,6 @@ def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -
         return ()
     there = replace(bench, point={**bench.point, **point}, gradient=finite)
     there = replace(there, reference=bench.reference.at(there.point))
-    if joint.applies(there):
-        return stale(joint.elsewhere(there))
     divisor = directions.divisors(finite, bench.levels(), bench.rounding.sensitivity)
     try:
         return stale(there.along(_drawn(there, divisor, tuple(finite))))

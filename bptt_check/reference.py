@@ -15,7 +15,7 @@ import numpy as np
 
 from bptt_check.differences import Central, ComplexStep, Method, Richardson
 from bptt_check.differences.estimate import Estimate
-from bptt_check.differences.evaluate import along, values_along
+from bptt_check.differences.evaluate import along, moved, values_along
 from bptt_check.differences.ladder import laddered
 from bptt_check.differences.noise import noise_at
 from bptt_check.errors import SubjectError, SubjectFailed
@@ -24,6 +24,7 @@ from bptt_check.points import scalar, total_size
 from bptt_check.subject import Array, Point, Subject
 
 LONG_DOUBLE_SIZE = 20_000  # entries above which long double, which has no fast matrix product, costs too much
+ROUGH = 1e-5  # the same where a gradient bears it out to BORNE_OUT
 BORNE_OUT = 1e-8  # share of the plainest quotient by which a complex derivative may differ from it
 QUOTIENT_SAFETY = 10.0  # how many times its error estimate any other may be off by
 NEARLY = 1e-5  # share of a quotient within which it is nearly met: perhaps its error is more than estimated
@@ -31,7 +32,8 @@ COARSE_ULPS = 2.0  # least noise of a loss whose arithmetic has a type of its ow
 COARSE = 1e-6  # share of the loss beyond which its noise is asked for once more, along shorter lines
 STEEP = 1e-3  # how much shorter a direction's move of some entry must be for that to make a difference
 SIGNS = np.array([-1.0, 1.0])
-PLAIN = 2.0**-17  # step of the quotient that is tried first, where both noise and truncation are usually nothing
+PLAIN = 1 / 3  # power of the precision that is the first quotient's step: noise and truncation are alike there
+NEAREST = 2.0**-23  # step of a one-sided quotient, half the digits of a loss that the complex step has brought along
 SHORTER = 2.0**-8  # widest step of a second quotient, as a share of the direction
 DIGITS = 0.1  # relative error below which a difference quotient has a digit to speak with
 TAMER = (0.25, 0.05)  # factors on the point at which a complex step is tried where no quotient speaks at the point
@@ -99,6 +101,49 @@ def choose(
         if method == "complex":
             raise SubjectError(f"the forward pass of {subject.name} does not carry a complex step: {why_not}")
     return _differences(subject, counter, direction, why_not or "differences were asked for", long_double)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A complex step tried at a second point: the reference at the subject's own point, if it was borne out there.
+
+    ``off``: what the gradient there differs by from the derivative found, as a share of it. ``evaluations``: losses.
+    """
+
+    reference: Reference | None
+    off: float
+    evaluations: int
+
+
+def proved_elsewhere(
+    subject: Subject, there: Point, gradient: Mapping[str, Array], *, rng: np.random.Generator
+) -> Proof:
+    """Whether a complex step is safe, asked at the point ``there`` of two witnesses: a quotient, and the ``gradient``.
+
+    Whether code carries complex numbers does not depend on the point. The quotient need be no better than rough, where
+    the derivative by complex step is that of the gradient to many digits; and then that gradient is right, too.
+    """
+    counter = _Counted(subject)
+    direction, point = _probe_direction(there, gradient, rng), _as_type(there, np.float64)
+    predicted = sum(float(np.vdot(direction[name], gradient[name])) for name in gradient)
+    off, borne_out = np.inf, False
+    try:
+        value = counter.complex_value(point, direction)
+        slope = float(value.imag) / ComplexStep().step
+        off = abs(slope - predicted) / (abs(slope) or 1.0)
+        if off <= BORNE_OUT:
+            beside = counter.loss(moved(point, direction, NEAREST), handed_over=True)
+            borne_out = _near((beside - value.real) / NEAREST, slope, ROUGH) or counter.borne_out(
+                point, direction, slope, share=ROUGH
+            )
+    except (SubjectFailed, SubjectError, TypeError, ValueError, FloatingPointError):
+        pass  # why it is none is said where the choice is made
+    reason = (
+        "the forward pass carries it: at a point nearby it agrees with a difference quotient and the gradient there"
+    )
+    here, eps = _as_type(subject.blocks, np.float64), float(np.finfo(np.float64).eps)
+    reference = Reference(ComplexStep(), here, reason, True, eps, None, counter.evaluations) if borne_out else None
+    return Proof(reference, off, counter.evaluations)
 
 
 def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
@@ -213,17 +258,18 @@ class _Counted:
         self.subject = subject
         self.evaluations = 0
 
-    def loss(self, point: Point) -> Any:
+    def loss(self, point: Point, *, handed_over: bool = False) -> Any:
         self.evaluations += 1
-        value = self.subject.loss(point)
+        value = self.subject.loss(point, handed_over=handed_over)
         value = value if self.subject.stacked and np.ndim(value) else scalar(value)
         if not np.isfinite(value).all():
             raise SubjectError(f"the loss of {self.subject.name} is {value} beside the point")
         return value
 
-    def borne_out(self, point: Point, direction: Point, value: Any) -> bool:
+    def borne_out(self, point: Point, direction: Point, value: Any, *, share: float = BORNE_OUT) -> bool:
         """Whether the plainest quotient, two values, agrees with ``value`` so well that no error is asked for."""
-        step = np.result_type(*point.values()).type(PLAIN)
+        kind = np.result_type(*point.values())
+        step = kind.type(float(np.finfo(kind).eps) ** PLAIN)
         offsets = np.array([-step, step])
         if (whole := _whole(point, direction)) is None:
             values: Any = values_along(self.loss_if_any, point, direction, offsets, stacked=self.subject.stacked)
@@ -234,7 +280,7 @@ class _Counted:
             values = self.loss_if_any(each) if each else [self.loss_if_any(flat.split(row)) for row in rows]
         before, after = np.broadcast_to(values, 2)
         quotient = float((after - before) / (2 * step))
-        return bool(quotient) and abs(float(value) - quotient) <= BORNE_OUT * abs(quotient)
+        return _near(quotient, float(value), share)
 
     def loss_if_any(self, point: Point) -> Any:
         """The loss, not a number where it has none: a step beside the point may leave its domain."""
@@ -263,15 +309,24 @@ class _Counted:
         return first if first.agrees and first.sharp else held(quotient(Richardson(levels=3, widest=SHORTER)))
 
     def complex_along(self, point: Point, direction: Point) -> Any:
+        return self.complex_value(point, direction).imag / ComplexStep().step
+
+    def complex_value(self, point: Point, direction: Point) -> Any:
+        """The loss of the point moved by i times a tiny step along the direction."""
         step = ComplexStep().step
         if (whole := _whole(point, direction)) is None:
-            value = self.loss({name: array + 1j * step * direction.get(name, 0) for name, array in point.items()})
+            value = self.loss(moved(point, direction, 1j * step), handed_over=True)
         else:
             flat, here, move = whole
             value = self.loss(flat.split(here + 1j * (step * move)))
         if not isinstance(value, np.complexfloating):
             raise SubjectError("the loss of a complex point is real: the imaginary part is dropped on the way")
-        return value.imag / step
+        return value
+
+
+def _near(quotient: float, value: float, share: float) -> bool:
+    """Whether a quotient is so near a complex derivative that its error need not be asked for."""
+    return bool(quotient) and abs(value - quotient) <= share * abs(quotient)
 
 
 def _whole(point: Point, direction: Point) -> tuple[Flat, Array, Array] | None:
@@ -283,6 +338,8 @@ def _whole(point: Point, direction: Point) -> tuple[Flat, Array, Array] | None:
 
 
 def _as_type(blocks: Point, kind: Any) -> Point:
+    if total_size(blocks.values()) > LONG_DOUBLE_SIZE and all(array.dtype == kind for array in blocks.values()):
+        return blocks
     return put_together([flat.split(flat.join(blocks).astype(kind)) for flat in layouts(shapes_of(blocks))])
 
 

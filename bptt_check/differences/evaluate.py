@@ -78,10 +78,15 @@ def values_along(function: Function, point: Point, direction: Point, offsets: Ar
 
 def moved(point: Point, direction: Point, offset: Any) -> dict[str, Array]:
     """``point`` + ``offset`` × ``direction``; every array of the type that the offset asks for."""
-    zero = 0 * offset
-    return {
-        name: array + offset * direction[name] if name in direction else array + zero for name, array in point.items()
-    }
+    there = {}
+    for name, array in point.items():
+        if name in direction:
+            there[name] = np.asarray(offset * direction[name])
+            kept = there[name] if np.result_type(there[name], array) == there[name].dtype else None
+            there[name] = np.add(array, there[name], out=kept)
+        else:
+            there[name] = array + 0 * offset
+    return there
 
 
 def moved_by_each(point: Point, direction: Point, offsets: Array) -> dict[str, Array]:
