@@ -4,7 +4,8 @@
 
 Each shape and type is one run in which everyone takes turns, warm, in a process of its own for each number of threads.
 What is reported is the ratio of our time to theirs within a round: median and quartiles. Whoever is not installed is
-left out. Writes ``benchmarks/core.md`` unless ``--output -`` is given.
+left out. Writes ``benchmarks/core.md`` unless ``--output -`` is given; with ``--keep``, rows that this run does not
+measure stay as that page has them, each with its own load.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ MEANING = {
     "jax": "`jax.lax.scan` with one matrix product a step for all gates, `jax.vjp`, jitted as a whole",
     "by gate": "`bptt_check.lstm.forward` and `backward`, the readable equations: a matrix for each gate",
 }
+KEPT = "<!-- rows: "  # where the page holds its rows for the next run
 Row = dict[str, Any]
 Run = Callable[[], Any]
 
@@ -165,7 +167,7 @@ def measure(shape: tuple[int, int, int, int], kind: str, threads: int, seconds: 
         found = [parts() for _ in range(repeats["ours"])]
         tangents.append(sum(part["tangent"] for part in found) / sum(part["forward"] for part in found))
         k += 1
-    row: Row = {"shape": shape, "kind": kind, "threads": threads, "rounds": k, "off": off}
+    row: Row = {"shape": shape, "kind": kind, "threads": threads, "rounds": k, "off": off, "load": os.getloadavg()[0]}
     row["ms"] = {name: 1e3 * float(np.median(each)) for name, each in times.items()}
     ours = times["ours"]
     row["ratio"] = {
@@ -230,14 +232,30 @@ def section(found: list[Row], command: str) -> str:
     lines += [f"  {worst(found, 'float32')} in float32"]
     for count in sorted({row["threads"] for row in found}):
         lines += ["", f"## {count} thread{'s' * (count > 1)}", ""]
-        lines += ["| T, B, D, H | type | ours, ms | " + "".join(f"ours ÷ {name} | " for name in names) + "tangent |"]
-        lines += ["|---|---|--:|" + "--:|" * (len(names) + 1)]
+        heads = "".join(f"ours ÷ {name} | " for name in names)
+        lines += [f"| T, B, D, H | type | ours, ms | {heads}tangent | load |"]
+        lines += ["|---|---|--:|" + "--:|" * (len(names) + 2)]
         for row in found:
             if row["threads"] == count:
                 cells = [spread(row["ratio"][name]) if name in row["ratio"] else "" for name in names]
                 start = f"| {', '.join(map(str, row['shape']))} | {row['kind']} | {row['ms']['ours']:.3g} | "
-                lines.append(start + "".join(f"{cell} | " for cell in cells) + f"{spread(row['tangent'])} |")
+                lines.append(
+                    start + "".join(f"{cell} | " for cell in cells) + f"{spread(row['tangent'])} | {row['load']:.1f} |"
+                )
+    lines += ["", f"{KEPT}{json.dumps(found)} -->"]
     return "\n".join(lines) + "\n"
+
+
+def kept(page: Path) -> list[Row]:
+    """The rows that an earlier run left in the page."""
+    lines = page.read_text(encoding="utf-8").splitlines() if page.exists() else []
+    return next((json.loads(line[len(KEPT) : -len(" -->")]) for line in lines if line.startswith(KEPT)), [])
+
+
+def place(row: Row) -> tuple[int, int, int]:
+    """Where a row stands on the page."""
+    shape = tuple(row["shape"])
+    return row["threads"], SHAPES.index(shape) if shape in SHAPES else len(SHAPES), TYPES.index(row["kind"])
 
 
 def worst(found: list[Row], kind: str) -> str:
@@ -261,6 +279,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="for each shape and type (5)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], metavar="N", help="how many (1 and 2)")
     parser.add_argument("--shape", type=int, nargs=4, action="append", metavar="N", help="T B D H; may be repeated")
+    parser.add_argument("--keep", action="store_true", help="keep what the page has and this run does not measure")
     parser.add_argument("--worker", type=int, metavar="N", help=argparse.SUPPRESS)
     parser.add_argument("--output", default=str(ROOT / "benchmarks" / "core.md"), help="a Markdown file, or - for none")
     args = parser.parse_args()
@@ -270,10 +289,10 @@ def main() -> int:
             for kind in TYPES:
                 print(json.dumps(measure(shape, kind, args.worker, args.seconds)), flush=True)
         return 0
-    found: list[Row] = []
+    found = kept(Path(args.output)) if args.keep else []
     command = f"python benchmarks/core.py {' '.join(sys.argv[1:])}".strip()
     for row in rows(args.threads, shapes, args.seconds):
-        found.append(row)
+        found = sorted([*(old for old in found if place(old) != place(row)), row], key=place)
         ratios = ", ".join(f"{spread(three)} of {name}" for name, three in row["ratio"].items())
         print(f"{row['threads']} threads, {row['shape']}, {row['kind']}: {ratios}", flush=True)
         if args.output != "-":  # after each row: a run that is cut off leaves what it had found

@@ -174,6 +174,7 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
         if line and not any(cause.exact for cause in causes):
             told = line.causes or _told_elsewhere(subject)
             causes = told if told and all(cause.exact for cause in told) else (*told, *causes)
+        findings += [Finding("no-known-cause", found.untold)] if found.untold and not causes and not line else []
         findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):

@@ -18,11 +18,11 @@ LINE = 64  # bytes
 
 def empty(shape: tuple[int, ...], kind: Any) -> Array:
     """As ``np.empty``, its first byte at a multiple of 64."""
-    kind = np.dtype(kind)
-    size = prod(shape) * kind.itemsize
+    size = prod(shape) * int(np.dtype(kind).itemsize)
     raw = np.empty(size + LINE, np.uint8)
     start = -raw.__array_interface__["data"][0] % LINE
-    return raw[start : start + size].view(kind).reshape(shape)
+    made: Array = raw[start : start + size].view(kind).reshape(shape)
+    return made
 
 
 def full(shape: tuple[int, ...], value: float, kind: Any) -> Array:
@@ -30,3 +30,9 @@ def full(shape: tuple[int, ...], value: float, kind: Any) -> Array:
     made = empty(shape, kind)
     made[...] = value
     return made
+
+
+def whole_lines(count: int, kind: Any, *, beside: int = 0) -> int:
+    """The largest number up to ``count``, but at least one line's, that fills cache lines together with ``beside``."""
+    line = max(1, LINE // int(np.dtype(kind).itemsize))
+    return max(line, (count + beside) // line * line) - beside

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check.lstm.activations import activation_named
+from bptt_check.lstm.aligned import empty, whole_lines
 from bptt_check.lstm.entries import FROM_MEMORY_NOW, FROM_STATE, FROM_X, Columns, Layout, columns, in_chunks
 from bptt_check.lstm.losses import Loss
 from bptt_check.lstm.variants import Gate, Variant
@@ -94,7 +95,7 @@ def losses(
     every = columns(layout, T, B, names, owner, within)
     run = _Run(setting, layout, kind)
     rows = len(layout.blocks) * H + layout.at["1"] + 4 * H
-    length = max(8, chunk_bytes // (rows * kind.itemsize))
+    length = whole_lines(chunk_bytes // (rows * kind.itemsize), kind, beside=1)
     result, alone = np.zeros(len(owner), kind), np.zeros(B, kind)
     one = lambda b, chunk: run.sequence(b, chunk, offsets[chunk.order])  # noqa: E731
     for b, chunk, values in in_chunks(every, one, T=T, B=B, length=length, jobs=jobs, on_steps=on_steps):
@@ -148,8 +149,8 @@ class _Columns:
     def __init__(self, run: _Run, b: int, chunk: Columns, offsets: Array) -> None:
         self.run, self.b, self.chunk, self.offsets = run, b, chunk, offsets
         layout, self.N = run.layout, len(chunk) + 1
-        self.A = np.empty((max(layout.at.values()) + run.H, self.N), run.kind)
-        self.Z = np.empty((len(run.sign), self.N), run.kind)
+        self.A = empty((max(layout.at.values()) + run.H, self.N), run.kind)
+        self.Z = empty((len(run.sign), self.N), run.kind)
         for name in layout.carried:
             self.A[run.slab[name], 0] = run.point[f"{name}0"][b]
         self.A[layout.at["1"]] = 1

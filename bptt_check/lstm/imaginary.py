@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bptt_check.lstm.aligned import empty, full, whole_lines
 from bptt_check.lstm.copies import CHUNK_BYTES, OnSteps, Setting, refuse_whole, untold
 from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, columns, in_chunks
 from bptt_check.lstm.forward import Trace, forward
@@ -50,7 +51,7 @@ def complex_losses(
     kind = np.result_type(offsets.real, *setting.point.values())
     every = columns(setting.layout, T, B, names, owner, within)
     base = _Base(setting, kind)
-    length = max(8, chunk_bytes // ((len(setting.layout.blocks) + 8) * H * kind.itemsize))
+    length = whole_lines(chunk_bytes // ((len(setting.layout.blocks) + 8) * H * kind.itemsize), kind)
     result = np.full(len(owner), setting.loss.value(base.trace.over_time("h"), base.y).astype(offsets.dtype))
     states = [base.of_sequence(b) for b in range(B)]
     one = lambda b, chunk: _Chunk(base, states[b], b, chunk, offsets[chunk.order].imag).losses()  # noqa: E731
@@ -114,8 +115,8 @@ class _Chunk:
         self.base, self.one, self.b, self.chunk, self.offsets = base, one, b, chunk, offsets.astype(base.kind)
         self.timed, self.N = chunk.timed(), len(chunk)
         self.started = np.searchsorted(chunk.start, np.arange(base.T + 2), side="right")
-        self.A = np.zeros((max(base.layout.at.values()) + base.H, self.N), base.kind)
-        self.Z = np.empty((len(base.W), self.N), base.kind)
+        self.A = full((max(base.layout.at.values()) + base.H, self.N), 0, base.kind)
+        self.Z = empty((len(base.W), self.N), base.kind)
         lasting = int(np.searchsorted(chunk.key, FIRST_TIMED))
         self.to = chunk.row[:lasting] * self.N + np.arange(lasting)
         at, D = base.layout.at, base.layout.D  # what a column saw: x(t), the states of t−1 with their row of ones, s(t)

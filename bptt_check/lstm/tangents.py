@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check.lstm.activations import LOGISTIC, activation_named
+from bptt_check.lstm.aligned import empty, full, whole_lines
 from bptt_check.lstm.copies import CHUNK_BYTES, OnSteps, untold
 from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, Layout, columns, in_chunks
 from bptt_check.lstm.forward import Trace
@@ -65,7 +66,7 @@ def derivatives(
     every = columns(layout, trace.T, B, names, owner, within)
     local = _Local(trace, layout)
     kind = np.result_type(local.kind, dl_dh)
-    length = max(8, chunk_bytes // ((2 * len(layout.carried) + 2) * H * kind.itemsize))
+    length = whole_lines(chunk_bytes // ((2 * len(layout.carried) + 2) * H * kind.itemsize), kind)
     result = np.zeros(len(owner), kind)
     one = lambda b, chunk: _through_time(local, b, chunk, dl_dh[:, b].astype(kind), kind)  # noqa: E731
     for _, chunk, values in in_chunks(every, one, T=trace.T, B=B, length=length, jobs=jobs, on_steps=on_steps):
@@ -181,8 +182,8 @@ class _Step:
 def _through_time(local: _Local, b: int, chunk: Columns, dl_dh: Array, kind: Any) -> Array:
     H, N, T = local.H, len(chunk), local.trace.T
     timed, started = chunk.timed(), np.searchsorted(chunk.start, np.arange(T + 2), side="right")
-    old, new = np.zeros((local.height, N), kind), np.zeros((local.height, N), kind)
-    spare, total = np.empty((H, N), kind), np.zeros(N, kind)
+    old, new = full((local.height, N), 0, kind), full((local.height, N), 0, kind)
+    spare, total = empty((H, N), kind), np.zeros(N, kind)
     injections = _injections(local, chunk[: int(np.searchsorted(chunk.key, FIRST_TIMED))], N)
     for node, where in timed.get(1, ()):
         if node.endswith("0"):
