@@ -221,7 +221,9 @@ def _finite(gradient: Mapping[str, Array]) -> Mapping[str, Array]:
     """The gradient in float64, with 0 for what is not finite."""
     parts = []
     for flat in layouts(shapes_of(gradient)):
-        whole = flat.join(gradient).astype(float, copy=False)
+        alone = len(flat.shapes) == 1  # a large block is taken as it is
+        whole = gradient[next(iter(flat.shapes))].reshape(-1) if alone else flat.join(gradient)
+        whole = whole.astype(float, copy=False)
         finite = np.isfinite(whole)
         parts.append(flat.split(whole if finite.all() else np.where(finite, whole, 0.0)))
     return put_together(parts)
