@@ -77,8 +77,8 @@ def check(
         ``False`` calls it once at the point, for speed; the result then says that this was not looked at.
     memory: bytes that comparing every entry may take beyond what the result holds; by default 8 times the subject's
         arrays, and at least 32 MiB.
-    progress: called as progress(share, seconds_left) while every entry is compared and that takes over two seconds, at
-        most ten times a second.
+    progress: called as progress(share, seconds_left) while every entry is compared, or a large subject is looked at along
+        directions, and that takes over two seconds; at most ten times a second.
 
     Returns
     -------
@@ -174,6 +174,7 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
         if line and not any(cause.exact for cause in causes):
             told = line.causes or _told_elsewhere(subject)
             causes = told if told and all(cause.exact for cause in told) else (*told, *causes)
+        findings += [Finding("no-known-cause", found.untold)] if found.untold and not causes and not line else []
         findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
@@ -220,7 +221,9 @@ def _finite(gradient: Mapping[str, Array]) -> Mapping[str, Array]:
     """The gradient in float64, with 0 for what is not finite."""
     parts = []
     for flat in layouts(shapes_of(gradient)):
-        whole = flat.join(gradient).astype(float, copy=False)
+        alone = len(flat.shapes) == 1  # a large block is taken as it is
+        whole = gradient[next(iter(flat.shapes))].reshape(-1) if alone else flat.join(gradient)
+        whole = whole.astype(float, copy=False)
         finite = np.isfinite(whole)
         parts.append(flat.split(whole if finite.all() else np.where(finite, whole, 0.0)))
     return put_together(parts)

@@ -114,7 +114,7 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
 
 def is_grave(bench: Bench, c: Comparison) -> bool:
     """Whether what is most off is off by more than rounding of any kind could do."""
-    most = _disputed(c)[:QUOTIENTS]
+    most = _disputed(c)[: QUOTIENTS if len(c.entries) > 2 * QUOTIENTS else 1]  # of a small sample some may be small
     return bool(len(most) and (c.difference[most] > GRAVE * bench.blunt(c.name)).all())
 
 

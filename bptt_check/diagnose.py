@@ -36,13 +36,14 @@ class Diagnosis:
     """``causes``, most telling first. ``where``: for each wrong block the entries, gate and time steps, in words.
 
     ``recognised``: the cell that the subject computes, if it is one of the family. ``unfinished`` says so where time
-    was up before the whole catalogue had been tried.
+    was up before the whole catalogue had been tried; ``untold`` what could not be told, where there is no cause.
     """
 
     causes: tuple[Cause, ...] = ()
     where: Mapping[str, str] = field(default_factory=dict)
     recognised: Recognised | None = None
     unfinished: str = ""
+    untold: str = ""
 
 
 def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Reference | None = None) -> Diagnosis:
@@ -67,7 +68,8 @@ def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Referen
         if len(finite) < len(gradient):  # what is not finite has not been explained
             causes = tuple(replace(cause, exact=False) for cause in causes)
         unfinished = "" if causes else own.unfinished or (larger.unfinished if larger else "")
-        return Diagnosis(causes, own.where(), own.recognised, unfinished)
+        untold = "" if causes or unfinished else own.untold()
+        return Diagnosis(causes, own.where(), own.recognised, unfinished, untold)
 
 
 def enlarged(subject: Subject) -> Subject | None:
@@ -129,6 +131,21 @@ class _Look:
         if matched.matches and any(cause.exact for cause in structural):
             structural = tuple(replace(cause, exact=False) for cause in structural)
         return tuple(sorted((*structural, *causes), key=lambda cause: (not cause.exact, not cause.explains)))
+
+    def untold(self) -> str:
+        """What could not be told of a disagreement without a cause, and what would tell more."""
+        if self.known is not None:
+            name = self.known.recognised.variant.name
+            return f"this computes cell {name}, and none of the known mistakes of its backward pass gives this gradient"
+        if self.recognised is not None:
+            unread = ", ".join(self.recognised.unread)
+            return f"the loss reaches cell {self.recognised.variant.name} through {unread} too, in a way not known here"
+        if self.subject.recurrence is not None:
+            return "no cell of the LSTM family computes these outputs, so the list of its mistakes was not tried"
+        return (
+            "which line is wrong cannot be told from a loss and its gradient alone; Subject.from_vjp with h among the "
+            "outputs, loss_of= or Subject.from_cell would tell more of a recurrent network"
+        )
 
     def _beyond(self, matched: Matched) -> frozenset[str]:
         """The wrong blocks that the mistakes found do not explain: of other parts of the network, or held twice."""

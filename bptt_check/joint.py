@@ -33,7 +33,7 @@ DIRECTIONS = 3
 TIERS = 24  # powers of 2 that the largest discrepancy is rounded up to
 SHARP = 3e-4  # what the tolerance of a direction is kept to, as a share of the resolution asked for
 RAISES = (1e4, 1e3, 1e2, DROWNING)  # how many times the typical entry's rounding an entry's may count
-SAMPLE = 2**14  # entries of a block by which ``low`` is chosen
+SAMPLE = 2**12  # entries of a block by which ``low`` is chosen
 CHUNK = 2**14  # entries that are worked on at a time, few enough to stay in the cache
 LOUD = 3e-3  # and beyond which a share of it the blocks are parted in two groups, the louder by themselves
 SUSPECT = (
@@ -96,11 +96,12 @@ def together(bench: Bench, resolution: float, tell: Callable[[float], None]) -> 
 
     ``tell`` is told the share of this look that is done.
     """
-    largest = {name: _largest(a) for name, a in bench.gradient.items()}
-    groups = [group for group in _parted(bench, largest, resolution) if group]
+    sizes = {name: _Sizes.of(bench, name) for name in bench.gradient}
+    largest = {name: size.largest for name, size in sizes.items()}
+    groups = [group for group in _parted(bench, sizes, resolution) if group]
     looks: dict[str, _Look] = {}
     for k, group in enumerate(groups):
-        lows = _lows(bench, group, largest, resolution)
+        lows = _lows(bench, {name: sizes[name] for name in group}, resolution)
         seen = _seen(bench, lows, largest)
         if seen is None or seen.typical > resolution:
             return None
@@ -176,31 +177,39 @@ def _largest(array: Array) -> float:
     return max(float(array.max(initial=0.0)), -float(array.min(initial=0.0)))
 
 
-def _sizes(array: Array) -> Array:
-    """The sizes of some entries of a block, evenly spread over it."""
-    flat = array.reshape(-1)
-    return np.abs(flat[:: max(1, flat.size // SAMPLE)])
+@dataclass(frozen=True)
+class _Sizes:
+    """How large the entries of one block are: some of them, evenly spread over it, and what is typical of them."""
+
+    some: Array
+    share: float
+    typical: float
+    largest: float
+    sensitivity: float
+
+    @classmethod
+    def of(cls, bench: Bench, name: str) -> _Sizes:
+        flat = bench.gradient[name].reshape(-1)
+        some = np.abs(flat[:: max(1, flat.size // SAMPLE)])
+        largest = _largest(flat)
+        typical = float(np.median(some[some > 0])) if some.any() else largest
+        return cls(some, flat.size / max(1, some.size), typical, largest, bench.rounding.sensitivity[name] or 1.0)
+
+    def low(self, raised: float) -> float:
+        """What an entry is divided by at least, so that its rounding counts ``raised`` times the typical one."""
+        if not self.largest:
+            return self.sensitivity
+        return max(self.largest / (raised * (1 + self.largest / self.typical)), SMALLEST)
+
+    def noise(self, eps: float, low: float) -> float:
+        """The rounding of the block along a direction, about: the root of the sum of squares of level/d."""
+        terms = (self.some + self.largest) / np.maximum(self.some, low)
+        return eps * sqrt(self.share * float(np.dot(terms, terms)))
 
 
-def _low(bench: Bench, name: str, largest: float, raised: float) -> float:
-    """What an entry of a block is divided by at least, so that its rounding counts ``raised`` times the typical one."""
-    if not largest:
-        return bench.rounding.sensitivity[name] or 1.0
-    sizes = _sizes(bench.gradient[name])
-    typical = float(np.median(sizes[sizes > 0])) if sizes.any() else largest
-    return max(largest / (raised * (1 + largest / typical)), SMALLEST)
-
-
-def _noise(bench: Bench, name: str, largest: float, low: float) -> float:
-    """The rounding of a block along a direction, about: the root of the sum of squares of level/d."""
-    sizes = _sizes(bench.gradient[name])
-    share = bench.gradient[name].size / max(1, sizes.size)
-    return bench.eps * sqrt(share * float(np.sum(((sizes + largest) / np.maximum(sizes, low)) ** 2)))
-
-
-def _parted(bench: Bench, largest: Mapping[str, float], resolution: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _parted(bench: Bench, sizes: Mapping[str, _Sizes], resolution: float) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The blocks in two groups: those whose rounding would drown the others are looked at by themselves."""
-    noise = {name: _noise(bench, name, most, _low(bench, name, most, DROWNING)) for name, most in largest.items()}
+    noise = {name: size.noise(bench.eps, size.low(DROWNING)) for name, size in sizes.items()}
     most = resolution / (bench.both * ROUNDING_SAFETY)
     loud: tuple[str, ...] = ()
     if sqrt(sum(level**2 for level in noise.values())) > LOUD * most:
@@ -208,11 +217,11 @@ def _parted(bench: Bench, largest: Mapping[str, float], resolution: float) -> tu
     return tuple(name for name in noise if name not in loud), loud
 
 
-def _lows(bench: Bench, group: Sequence[str], largest: Mapping[str, float], resolution: float) -> dict[str, float]:
+def _lows(bench: Bench, sizes: Mapping[str, _Sizes], resolution: float) -> dict[str, float]:
     """What entries are divided by at least, as little as keeps the tolerance of a direction sharp."""
     for raised in RAISES:
-        lows = {name: _low(bench, name, largest[name], raised) for name in group}
-        noise = sqrt(sum(_noise(bench, name, largest[name], low) ** 2 for name, low in lows.items()))
+        lows = {name: size.low(raised) for name, size in sizes.items()}
+        noise = sqrt(sum(sizes[name].noise(bench.eps, low) ** 2 for name, low in lows.items()))
         if bench.both * ROUNDING_SAFETY * noise <= SHARP * resolution:
             break
     return lows

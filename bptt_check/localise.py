@@ -82,12 +82,13 @@ def wrong_lines(
     try:
         looked = _Lines(subject, finite, method or ComplexStep(), point, np.random.default_rng(rng))
         wrong = looked.wrong()
+        causes = looked.causes(wrong) if len(finite) == len(gradient) else ()
     except (SubjectFailed, SubjectError):
         return None
     if not wrong:
         return None
     message = _message(wrong) if looked.tapped else _shared(wrong) or _message(wrong)
-    return WrongLines(Finding(KIND, message, looked.table(wrong)), looked.causes(wrong))
+    return WrongLines(Finding(KIND, message, looked.table(wrong)), causes)
 
 
 def lines_of_subject(subject: Subject, gradient: Mapping[str, Array] | None = None) -> tuple[Line, ...]:

@@ -85,7 +85,8 @@ def along_directions(
             look.look(draws=DIRECTIONS)
         blocks = {name: look.block() for name, look in looks.items()}
     blocks = {name: look.sampled(blocks[name]) for name, look in looks.items()}
-    if any(off.ratio > 1 for off in seen.small) or seen.smallest > resolution:
+    explained = any(block.verdict is Verdict.DISAGREES for block in blocks.values())
+    if not explained and (seen.smallest > resolution or any(off.ratio > 1 for off in seen.small)):
         blocks = {name: looks[name].with_lesser(block, seen.lesser.get(name)) for name, block in blocks.items()}
     confirmed = {name: look.confirmed for name, look in looks.items() if look.confirmed}
     missed = _missed([look.tolerances for look in looks.values()], resolution)

@@ -32,7 +32,7 @@ COARSE_ULPS = 2.0  # least noise of a loss whose arithmetic has a type of its ow
 COARSE = 1e-6  # share of the loss beyond which its noise is asked for once more, along shorter lines
 STEEP = 1e-3  # how much shorter a direction's move of some entry must be for that to make a difference
 SIGNS = np.array([-1.0, 1.0])
-PLAIN = 2.0**-17  # step of the quotient that is tried first, where both noise and truncation are usually nothing
+PLAIN = 1 / 3  # power of the precision that is the first quotient's step: noise and truncation are alike there
 NEAREST = 2.0**-23  # step of a one-sided quotient, half the digits of a loss that the complex step has brought along
 SHORTER = 2.0**-8  # widest step of a second quotient, as a share of the direction
 DIGITS = 0.1  # relative error below which a difference quotient has a digit to speak with
@@ -268,7 +268,8 @@ class _Counted:
 
     def borne_out(self, point: Point, direction: Point, value: Any, *, share: float = BORNE_OUT) -> bool:
         """Whether the plainest quotient, two values, agrees with ``value`` so well that no error is asked for."""
-        step = np.result_type(*point.values()).type(PLAIN)
+        kind = np.result_type(*point.values())
+        step = kind.type(float(np.finfo(kind).eps) ** PLAIN)
         offsets = np.array([-step, step])
         if (whole := _whole(point, direction)) is None:
             values: Any = values_along(self.loss_if_any, point, direction, offsets, stacked=self.subject.stacked)

@@ -93,6 +93,7 @@ def lstm_cases(
 
 SIZES = {"T": (1, 6), "B": (1, 3), "D": (1, 4), "H": (1, 3)}
 SEEDS = 2**16
+LOCAL = "<locals>"  # in the name of a class that is made inside a function, where nothing can import it
 SHORT = tuple(sign * k / 8 for k in (4, 8, 5, 6, 7, 3, 12) for sign in (1, -1))  # never zero, the simplest first
 NEAR_A_KINK = 1e-3  # a loss without a derivative so near is drawn again
 
@@ -128,12 +129,14 @@ class CellCase:
     def code(self) -> str:
         """A few lines that check this case by themselves, where its cell can be imported."""
         kind = self.cell if isinstance(self.cell, type) else type(self.cell)
-        outermost = kind.__qualname__.partition(".")[0]
-        source = "" if isinstance(self.cell, str) else f"from {kind.__module__} import {outermost}\n"
+        found = not isinstance(self.cell, str) and LOCAL not in kind.__qualname__
+        source = f"from {kind.__module__} import {kind.__qualname__.partition('.')[0]}\n" if found else ""
         return f"from bptt_check import Subject, check\n{source}\nprint(check({self!r}))"
 
     def __repr__(self) -> str:
-        maker, cell = "from_cell", getattr(self.cell, "__qualname__", None) or type(self.cell).__qualname__ + "()"
+        kind = self.cell if isinstance(self.cell, type) else type(self.cell)
+        named = kind.__name__ if LOCAL in kind.__qualname__ else kind.__qualname__
+        maker, cell = "from_cell", named if kind is self.cell else f"{named}()"
         if isinstance(self.cell, str):
             maker, cell = "from_variant", repr(self.cell)
         loss = repr(self.loss if isinstance(self.loss, str) else self.loss.name)

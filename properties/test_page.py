@@ -29,6 +29,7 @@ from bptt_check.report.junit import junit_report
 from bptt_check.report.markdown import markdown_report
 from bptt_check.report.page_script import SCRIPT
 from bptt_check.report.page_style import STYLE
+from bptt_check.report.plots import steps_picture
 from bptt_check.report.plots_over_time import norms_picture
 from bptt_check.report.record import record_of
 from bptt_check.report.table import Column, table_of
@@ -325,6 +326,24 @@ def test_a_run_shows_itself_in_a_notebook():
         parsed = Balanced(summary._repr_html_())
         assert "script" not in {tag for tag, _ in parsed.seen}
         assert str(summary.verdict) in "".join(parsed.words)
+
+
+# Pictures of what is not there
+
+
+def test_an_error_by_step_that_is_not_finite_has_a_tile_of_its_own():
+    record = with_block(with_block(a_record(1), "h(t)", by_step=["inf", 0.0, 1e-3]), "s(t)", by_step=[1e-9])
+    tiles = [attributes for tag, attributes in Balanced(steps_picture(a_summary(record))).seen if tag == "rect"]
+    styles = [attributes.get("class") for attributes in tiles]
+    assert styles.count("bad") == 1 and "heat" in styles
+
+
+@pytest.mark.parametrize("errors", [[], [None], ["nan", "inf"], [0.0, 0.0]])
+def test_a_sweep_without_an_error_that_can_be_drawn_is_a_table_alone(errors):
+    sweep = replace(a_sweep(), data={**a_sweep().data, "curves": {"a method": errors}})
+    page = html_report(a_summary(sweep))
+    Balanced(page)
+    assert "Error against step size" in page
 
 
 # Colours

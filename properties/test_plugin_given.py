@@ -255,6 +255,15 @@ def test_a_drawn_case_prints_as_the_line_that_makes_it_again_in_short_numbers(ca
     assert not CellCase.near_a_kink(case, made) or made.kink_distance is not None
 
 
+def test_a_cell_made_inside_a_function_is_named_but_not_imported():
+    class Inner:
+        state = ("h",)
+
+    cases = [CellCase(cell, "euclidean", 1, 1, 1, 1, rng=0, point={}) for cell in (Inner, Inner())]
+    assert [repr(case).partition(",")[0] for case in cases] == ["Subject.from_cell(Inner", "Subject.from_cell(Inner()"]
+    assert not any("<locals>" in case.code or "from test_plugin_given" in case.code for case in cases)
+
+
 DEPTHS = """
 from hypothesis import given, strategies as st
 asked = []

@@ -257,6 +257,11 @@ def test_a_hostile_file_is_refused_in_one_clean_message(tmp_path, lines):
         assert listed.number == 1, name  # it is in the list all the same
 
 
+def test_a_run_that_was_never_saved_cannot_be_read_back(lines):
+    with pytest.raises(ReportError, match="never saved"):
+        saved.load(replace(saved.of(a_summary(a_record(1))), rows=None))
+
+
 def test_a_damaged_file_does_not_hide_the_others(tmp_path):
     saved_at(tmp_path, NOON, NOON)
     (tmp_path / "0003.jsonl").write_bytes(b"")

@@ -54,7 +54,7 @@ def read_run(journal: str | os.PathLike[str]) -> RunLog:
     if whole is None and not logs:
         raise ReportError(why)
     problems = [
-        f"The run was killed: this is what {count(len(parts))} of its processes had written.",
+        f"The run was killed, or still goes on: this is what {count(len(parts))} of its processes have written.",
         *(whole.problems if whole else ()),
         *(f"{name} cannot be read: {reason}" for name, (_, reason) in read.items() if reason),
         *(f"{name}: {clean(said, limit=300)}" for name, log in logs.items() for said in log.problems),
