@@ -1,5 +1,7 @@
 """The page of all benchmarks: every program is on it, and every page that is there can be read."""
 
+import argparse
+import importlib
 import importlib.util
 import re
 import sys
@@ -43,3 +45,21 @@ def test_the_links_of_the_page_lead_somewhere():
     links = re.findall(r"\]\(([^)]+)\)", page)
     assert links
     assert [link for link in links if not (FOLDER / link).exists()] == []
+
+
+def test_a_campaign_goes_on_where_it_was_broken_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(FOLDER), *sys.path])
+    detection = importlib.import_module("detection")
+    store = tmp_path / "trials.jsonl"
+
+    def some(seconds):
+        args = argparse.Namespace(seed=0, seconds=seconds, no_long_double=False, jobs=1)
+        return list(detection.in_slices(["right"], args, (), store))
+
+    first = some(0.2)
+    assert first and {trial.verdict for trial in first} == {"AGREES"}
+    with store.open("a", encoding="utf-8") as kept:
+        kept.write('{"family": "ri')  # as a run leaves it that was killed while it wrote
+    assert some(0) == first
+    seeds = [trial.seed for trial in some(0.2)]
+    assert seeds == list(range(len(seeds))) and len(seeds) > len(first)
