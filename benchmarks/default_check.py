@@ -32,7 +32,7 @@ from bptt_check import LSTM, Subject, check  # noqa: E402
 
 SHAPES, LARGEST = ((5, 2, 3, 4), (20, 3, 8, 16), (50, 16, 64, 64)), (100, 64, 256, 256)
 TARGET = 8  # passes that a check should cost at most
-TURNS = 5  # of a pass, a check, a pass and a peer's check at the largest shape
+TURNS = 4  # of a pass, a check, a pass and a peer's check at the largest shape
 PLACES = {  # function: where its share of the time is told; none of them runs within another but as the text says
     ("reference.py", "choose"): "choosing the reference",
     ("protocol.py", "observe"): "how it behaves when called",

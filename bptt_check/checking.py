@@ -77,8 +77,8 @@ def check(
         ``False`` calls it once at the point, for speed; the result then says that this was not looked at.
     memory: bytes that comparing every entry may take beyond what the result holds; by default 8 times the subject's
         arrays, and at least 32 MiB.
-    progress: called as progress(share, seconds_left) while every entry is compared and that takes over two seconds, at
-        most ten times a second.
+    progress: called as progress(share, seconds_left) while every entry is compared, or a large subject is looked at
+        along directions, and that takes over two seconds; at most ten times a second.
 
     Returns
     -------

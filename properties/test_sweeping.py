@@ -15,7 +15,6 @@ from bptt_check import Subject, Verdict, blas, check
 from bptt_check.differences import Central, ComplexStep, Richardson
 from bptt_check.differences.evaluate import partials
 from bptt_check.errors import UsageError
-from bptt_check.forms import copies as copies_room
 from bptt_check.lstm import losses as loss_room
 from bptt_check.lstm.losses import pair
 from bptt_check.lstm.variants import VARIANTS
@@ -74,18 +73,6 @@ def test_a_check_of_every_entry_goes_through_the_fast_evaluator():
     counted = Counted(subject.copies)
     assert check(replace(subject, copies=counted), entries="all").verdict is Verdict.AGREES
     assert counted.calls == 1
-
-
-@pytest.mark.parametrize("method", ["complex", "differences"])
-def test_threads_share_the_copies_of_a_check_out_and_change_nothing(monkeypatch, method):
-    subject = Subject.from_variant("V", T=4, B=2, D=3, H=3, rng=0)
-    alone = check(subject, entries="all", method=method)
-    monkeypatch.setattr(copies_room, "MANY", 1)
-    monkeypatch.setattr(copies_room, "_threads", lambda: 3)
-    shared = check(subject, entries="all", method=method)
-    assert shared.verdict is alone.verdict is Verdict.AGREES
-    for one, other in zip(alone.blocks.values(), shared.blocks.values(), strict=True):
-        assert one.max_relative_error == pytest.approx(other.max_relative_error, rel=1e-3, abs=1e-12)
 
 
 SPOILT = {"off": lambda v: v * 1.001, "nan": lambda v: v * np.nan, "none": lambda v: None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,8 +12,6 @@ from bptt_check.lstm.imaginary import complex_losses
 from bptt_check.lstm.losses import Loss
 from bptt_check.lstm.variants import Variant
 from bptt_check.subject import Array, Point
-
-MANY = 2000  # copies from which chunks are shared out among threads: fewer are one chunk, and done before threads start
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,8 @@ class CellCopies:
         """Values by :mod:`bptt_check.lstm.copies` for real offsets, :mod:`bptt_check.lstm.imaginary` for tiny steps."""
         run = complex_losses if np.iscomplexobj(offsets) else losses
         setting = Setting(self.variant, point, self.loss, self.y)
-        jobs = _threads() if len(owner) >= MANY else 1
-        chunk = min(CHUNK_BYTES, memory // jobs)
         try:
-            return run(setting, names, owner, within, offsets, chunk_bytes=chunk, jobs=jobs, on_steps=on_steps)
+            return run(setting, names, owner, within, offsets, chunk_bytes=min(CHUNK_BYTES, memory), on_steps=on_steps)
         except (ValueError, TypeError, IndexError, AttributeError):  # a loss of the user's that knows no leading axes
             return None
 
@@ -50,8 +45,3 @@ class CellCopies:
         T, B, _ = self.y.shape
         timed = name == "x" or name.endswith("(t)")
         return (T + 1) / 2 if timed else float(T if name.endswith("0") else T * B)
-
-
-def _threads() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

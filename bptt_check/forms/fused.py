@@ -66,7 +66,8 @@ class FusedCell:
             return self._run(point)[0]
         if not all(_is_tiny(a) for a in point.values()):
             return self.readable(point)
-        return self.along({name: a.real for name, a in point.items()}, [{n: a.imag for n, a in point.items()}], 1j)[0]
+        moved = {name: a.imag for name, a in point.items() if a.imag.any()}
+        return self.along({name: a.real for name, a in point.items()}, [moved], 1j)[0]
 
     def along(self, point: Point, directions: Sequence[Point], offset: complex) -> Array:
         """The losses at ``point`` + ``offset`` × each direction, ``offset`` imaginary and tiny; see Subject.rays."""

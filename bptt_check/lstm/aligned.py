@@ -1,8 +1,8 @@
 """Arrays that begin where a cache line begins.
 
 NumPy takes memory as the allocator hands it out, at multiples of 16 bytes. A vector register of 64 bytes then straddles
-two cache lines at every load and every store; measured on arrays that stay in the cache, an addition takes twice as
-long (``benchmarks/limits.py``).
+two cache lines at every load and every store: a product of two arrays into a third, all within the cache, took twice as
+long so on a processor with AVX-512 (0.6 ns a number against 0.3 in float64, 0.33 against 0.15 in float32).
 """
 
 from __future__ import annotations

@@ -231,7 +231,7 @@ def backward(
             dz.T.dot(seen, dW)                                            # (n H, K)  as B5, B6
         else:
             np.add(dW, dz.T.dot(seen, back.part), dW)
-        dz.dot(back.inputs, dx[first:last].reshape(k * B, D))                  # (c B, D)  as B7
+        dz.dot(back.inputs, dx[first:last].reshape(k * B, D))             # (c B, D)  as B7
         for gate in m.variant.peepholed:
             s = m.tape[first + 1 : last + 1, m.at["s"]] if gate == "o" else m.tape[first:last, m.at["s"]]
             terms = (back.dz[:k, :, m.at[gate]] * s).sum(axis=1)          # (c, H)  as B5, peephole

@@ -55,6 +55,7 @@ class _Imaginary:
     def __init__(self, m: Memory, along: Sequence[Mapping[str, Array]]) -> None:
         self.m, self.along, self.count = m, along, len(along)
         self.moves_x = any("x" in v for v in along)
+        self.still = not any(name in v for v in along for name in m.places)  # no weight moves
         n, H, D, K = len(m.blocks), m.H, m.D, m.H + m.D + 1
         self.vW = np.zeros((self.count, K + D * self.moves_x, n * H), m.kind)  # what [h, x, 1, Im x] is multiplied by
         self.vp = np.zeros((self.count, n, H), m.kind)
@@ -91,11 +92,13 @@ class _Imaginary:
     def _inputs_moved(self, first: int, last: int, inputs: Array, vz: Array) -> None:
         """What the weights and x move in z at some steps, before anything that comes from the step before."""
         m, K, rows = self.m, self.m.H + self.m.D + 1, (last - first) * self.m.B
-        inputs[:rows, :K] = m.seen[first:last].reshape(rows, K)
+        start = K if self.still else 0
+        if not self.still:
+            inputs[:rows, :K] = m.seen[first:last].reshape(rows, K)
         for v, weights, into in zip(self.along, self.vW, vz, strict=True):
             if self.moves_x:
                 inputs[:rows, K:] = v["x"][first:last].reshape(rows, -1) if "x" in v else 0
-            np.dot(inputs[:rows], weights, out=into[: last - first].reshape(rows, -1))
+            np.dot(inputs[:rows, start:], weights[start:], out=into[: last - first].reshape(rows, -1))
 
     def _step(self, t: int, vz: Array, vs: Array, vh: Array) -> None:
         """One step of all directions: ``vz`` (directions, B, n, H), ``vs`` that of s(t−1), becoming that of s(t)."""
