@@ -21,6 +21,7 @@ from bptt_check.subject import Array, Point
 
 MATRIX = 2**18  # entries of all directions together, up to which they are laid end to end
 ALIKE = 30.0  # times more that entries of one block may round than those of another that shares a direction
+SHARE = 0.5  # of the resolution asked for: how finely directions over entries that count less are to see
 MOST_GROUPS = 2  # of such blocks; where there are more, each block has a direction of its own
 Elsewhere = tuple[Point, Mapping[str, Array]]
 
@@ -33,8 +34,8 @@ class Glance:
     block's own direction, where it had one. ``divisors``: what its entries were divided by. ``seen``: the smallest
     relative error of one entry that all of these would have shown. ``calm``: nothing is off by more than the arithmetic
     explains that it was all done in, rounded constants left aside; then no look at single blocks could see more.
-    ``small``: what was seen along directions over those entries alone that count less than others in all of these,
-    and ``lesser``: which they are, by block.
+    ``small``: what was seen along directions over those entries alone that count less than others in all of these, and
+    ``lesser``: which they are, by block. ``left``: those whose rounding would have drowned the others there too.
     """
 
     shared: Sequence[tuple[Sequence[str], tuple[Off, ...]]]
@@ -46,6 +47,7 @@ class Glance:
     calm: bool = False
     small: tuple[Off, ...] = ()
     lesser: Mapping[str, Array] = field(default_factory=dict)
+    left: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def agrees(self) -> bool:
@@ -84,7 +86,7 @@ def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None, *, res
             rows[k * rounds : (k + 1) * rounds] *= np.isin(flat.owner, group)
     if there is not None:
         rows[-1] /= flat_divisors(flat, there[1], laid.level, laid.scale)
-    lesser = laid.lesser(resolution)
+    lesser, left = laid.lesser(resolution, rounds)
     if len(lesser):
         few = np.zeros((rounds, size))
         few[:, lesser] = bench.rng.standard_normal((rounds, len(lesser))) / np.abs(laid.gradient[lesser].astype(float))
@@ -98,9 +100,9 @@ def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None, *, res
     ]
     seen = {name: smallest for of, offs in shared for smallest in _smallest([offs]) for name in of}
     calm = laid.calm(rows[: len(offs)], offs)
-    of_block = {name: lesser[flat.owner[lesser] == k] - flat.starts[k] for k, name in enumerate(names)}
-    of_block = {name: entries for name, entries in of_block.items() if len(entries)}
-    return Glance(shared, {}, {}, flat.split(laid.divisor), seen, last, calm, small, of_block)
+    return Glance(
+        shared, {}, {}, flat.split(laid.divisor), seen, last, calm, small, laid.by_block(lesser), laid.by_block(left)
+    )
 
 
 def glance_at_each(bench: Bench, before: Glance) -> Glance:
@@ -145,11 +147,24 @@ class _Laid:
                 first = k
         return groups
 
-    def lesser(self, resolution: float) -> Array:
-        """Entries that count less than others, for their divisor was raised, and that are to be seen all the same."""
+    def lesser(self, resolution: float, rounds: int) -> tuple[Array, Array]:
+        """Entries that count less than others, for their divisor was raised, and that are to be seen all the same.
+
+        First those that ``rounds`` directions over them alone see as finely as asked, then those that round too much.
+        """
         size = np.abs(self.gradient.astype(float, copy=False))
         floor = ROUNDING_SAFETY * self.flat.join(self.bench.rounding.floor)
-        return np.flatnonzero((size < self.divisor) & (size > SMALLEST) & (size * resolution >= floor))
+        lesser = np.flatnonzero((size < self.divisor) & (size > SMALLEST) & (size * resolution >= floor))
+        rounded = self.bench.both * ROUNDING_SAFETY * self.level[lesser] / size[lesser]
+        order = np.argsort(rounded, kind="stable")
+        seen = float(smallest_seen([1.0] * rounds)) * np.sqrt(np.cumsum(rounded[order] ** 2))
+        count = int(np.searchsorted(seen, resolution * SHARE))
+        return np.sort(lesser[order[:count]]), np.sort(lesser[order[count:]])
+
+    def by_block(self, entries: Array) -> dict[str, Array]:
+        """Entries of all blocks laid end to end, as flat entries of each block that has any."""
+        owner, flat = self.flat.owner[entries], self.flat
+        return {name: entries[owner == k] - flat.starts[k] for k, name in enumerate(flat.shapes) if (owner == k).any()}
 
     def calm(self, rows: Array, offs: list[Off]) -> bool:
         """Whether what is off along each row is no more than the rounding of a higher precision explains."""

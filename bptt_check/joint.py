@@ -39,7 +39,7 @@ LOUD = 3e-3  # and beyond which a share of it the blocks are parted in two group
 SUSPECT = (
     0.25  # share of its tolerance beyond which a discrepancy is looked into: this says that all is right, or nothing
 )
-LEFT = 0.05  # share of a block's entries that may be too small to be seen as finely as asked
+LEFT = 0.2  # share of a block's entries that may be too small to be seen as finely as asked
 NOTE = "{count} of its entries, those below {size:.1e}, count for less and were seen to {seen:.0e} of that size"
 
 

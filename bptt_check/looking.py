@@ -86,8 +86,9 @@ def along_directions(
         blocks = {name: look.block() for name, look in looks.items()}
     blocks = {name: look.sampled(blocks[name]) for name, look in looks.items()}
     explained = any(block.verdict is Verdict.DISAGREES for block in blocks.values())
-    if not explained and (seen.smallest > resolution or any(off.ratio > 1 for off in seen.small)):
-        blocks = {name: looks[name].with_lesser(block, seen.lesser.get(name)) for name, block in blocks.items()}
+    if not explained:
+        off = any(off.ratio > 1 for off in seen.small)
+        blocks = {name: looks[name].with_lesser(block, seen, off) for name, block in blocks.items()}
     confirmed = {name: look.confirmed for name, look in looks.items() if look.confirmed}
     missed = _missed([look.tolerances for look in looks.values()], resolution)
     comparisons = {name: c.comparison for name, c in confirmed.items()}
@@ -162,19 +163,25 @@ def _lesser_too(bench: Bench, seen: Glance, looked: Looked, resolution: float) -
     ``None`` where that leaves one of them open, or shows it wrong.
     """
     blocks = dict(looked.blocks)
-    if seen.smallest <= resolution:
-        for name in seen.lesser:
-            blocks[name] = replace(blocks[name], resolution=max(blocks[name].resolution or 0.0, seen.smallest))
-        missed = _missed([[off.tolerance for off in seen.small]], resolution) if seen.small else 0.0
-        return replace(looked, blocks=blocks, miss_probability=max(looked.miss_probability, missed))
-    had = bench.estimates(seen.lesser)
-    for name, entries in seen.lesser.items():
-        c = bench.compared(name, entries, had[name])
-        found = judge(c, resolution=resolution)
-        if found.verdict is not Verdict.AGREES:
-            return None
-        blocks[name] = replace(blocks[name], resolution=max(blocks[name].resolution or 0.0, found.resolution or 0.0))
-    return replace(looked, blocks=blocks)
+    for name in seen.lesser:
+        blocks[name] = replace(blocks[name], resolution=max(blocks[name].resolution or 0.0, seen.smallest))
+    missed = _missed([[off.tolerance for off in seen.small]], resolution) if seen.small else 0.0
+    count = sum(map(len, seen.left.values()))
+    few = all(len(left) <= joint.LEFT * blocks[name].size for name, left in seen.left.items())
+    if count and few and not bench.subject.stacked and bench.bill.total + count > bench.bill.limit:
+        for name, left in seen.left.items():
+            size = float(np.abs(bench.gradient[name].reshape(-1)[left]).max())
+            note = joint.NOTE.format(count=len(left), size=size, seen=resolution)
+            blocks[name] = replace(blocks[name], note=note)
+    elif count:
+        had = bench.estimates(seen.left)
+        for name, entries in seen.left.items():
+            found = judge(bench.compared(name, entries, had[name]), resolution=resolution)
+            if found.verdict is not Verdict.AGREES:
+                return None
+            finest = max(blocks[name].resolution or 0.0, found.resolution or 0.0)
+            blocks[name] = replace(blocks[name], resolution=finest)
+    return replace(looked, blocks=blocks, miss_probability=max(looked.miss_probability, missed))
 
 
 def _one_by_one(bench: Bench) -> Glance:
@@ -350,11 +357,15 @@ class _Block:
         index = tuple(int(k) for k in np.unravel_index(entry, a.shape))
         return replace(block, index=index, analytic=float(shown[0]), reference=float(c.reference[0]))
 
-    def with_lesser(self, block: Block, lesser: Array | None) -> Block:
-        """Those entries too that count less in all directions, each by itself, where that is not too many."""
-        if lesser is None or block.verdict is not Verdict.AGREES or not 0 < len(lesser) <= ENTRIES:
+    def with_lesser(self, block: Block, seen: Glance, off: bool) -> Block:
+        """Those entries too that count less in all directions, each by itself, where that is not too many.
+
+        ``off``: those that directions of their own could see are asked about too, for these disagree.
+        """
+        asked = [*seen.left.get(self.name, ()), *(seen.lesser.get(self.name, ()) if off else ())]
+        if block.verdict is not Verdict.AGREES or not 0 < len(asked) <= ENTRIES:
             return block
-        found = self._judged(lesser.tolist())
+        found = self._judged(asked)
         return block if found.verdict is Verdict.AGREES else replace(found, compared=block.compared)
 
     def _judged(self, entries: Iterable[int]) -> Block:
