@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bptt_check.bench import Bench, Off
+from bptt_check.bench import Bench
 from bptt_check.compare import ROUNDING_SAFETY
 from bptt_check.differences.estimate import drive
 from bptt_check.directions import SMALLEST, flat_divisors, smallest_seen
 from bptt_check.flat import Flat, end_to_end, shapes_of
 from bptt_check.points import total_size
+from bptt_check.seen import Off
 from bptt_check.subject import Array, Point
 
 MATRIX = 2**18  # entries of all directions together, up to which they are laid end to end

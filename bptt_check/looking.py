@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bptt_check import directions, joint, search
-from bptt_check.bench import KINK, Bench, Off
-from bptt_check.compare import Comparison, is_timed, judge
-from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave, relieved
+from bptt_check import directions, joint
+from bptt_check.alone import BELOW_ROUNDING, Alone, drawn, judged
+from bptt_check.bench import Bench
+from bptt_check.compare import Comparison, judge
+from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.glance import Elsewhere, Glance, glance, glance_at_each
 from bptt_check.pace import Pace
 from bptt_check.reference import BORNE_OUT, Proof
 from bptt_check.results import Block, Finding, Verdict
-from bptt_check.settle import GRAVE, settled
+from bptt_check.seen import Off
+from bptt_check.settle import settled
 from bptt_check.structure import findings_of, structure
 from bptt_check.subject import Array, Point
 
 DIRECTIONS = 3  # over all blocks at once; each block has one more of its own where those leave a doubt
 MANY = 12  # blocks, beyond which one direction over all of them is saved: each has one of its own
-MOST_DIRECTIONS = 6  # of a block's own, drawn while they agree and what they see is too blunt
-ENTRIES = 256  # a block of up to this many that its directions do not settle is compared entry by entry,
-DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of real differences
-DEAR = 300  # evaluations after which a block that is off is sampled, unless it is as small as SMALL: others wait
-SMALL = 32
-FEW = 3  # entries that show a wrong block, and its largest, where no more is asked for
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
-ESCALATION = 2000  # loss evaluations after which no more directions are drawn where each costs a ladder
 STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
 
 
@@ -56,7 +51,7 @@ def entry_by_entry(bench: Bench, resolution: float) -> Looked:
     grave = {name: disputed_direction(bench, c) for name, c in compared.items() if is_grave(bench, c)}
     borne_out = settled(bench, grave)
     confirmed = {name: confirm(bench, c, resolution, borne_out=name in borne_out) for name, c in compared.items()}
-    blocks = {name: _judged(bench, c, resolution) for name, c in confirmed.items()}
+    blocks = {name: judged(bench, c, resolution) for name, c in confirmed.items()}
     comparisons = {name: c.comparison for name, c in confirmed.items()}
     return Looked(blocks, _findings(bench, confirmed), 0.0, comparisons=comparisons)
 
@@ -188,16 +183,16 @@ def _one_by_one(bench: Bench) -> Glance:
     """Directions over all blocks, one at a time; those of single blocks are left for later."""
     rounds = DIRECTIONS - (len(bench.gradient) > MANY) if bench.reference.exact else 0
     divisor = directions.divisors(bench.gradient, bench.levels(), bench.rounding.sensitivity)
-    together = tuple(bench.along(_drawn(bench, divisor, tuple(bench.gradient))) for _ in range(rounds))
+    together = tuple(bench.along(drawn(bench, divisor, tuple(bench.gradient))) for _ in range(rounds))
     return Glance([(list(bench.gradient), together)], {}, {}, divisor, {}, None)
 
 
-def _looks(bench: Bench, seen: Glance, resolution: float) -> dict[str, _Block]:
+def _looks(bench: Bench, seen: Glance, resolution: float) -> dict[str, Alone]:
     """Each block with what was seen of it so far, its own direction drawn where none was yet."""
     looks, covered = {}, {name: offs for names, offs in seen.shared for name in names}
     for name in bench.gradient:
         shared = tuple(off.tolerance for off in covered[name])
-        look = looks[name] = _Block(bench, name, seen.divisors[name], resolution, shared)
+        look = looks[name] = Alone(bench, name, seen.divisors[name], resolution, shared)
         if name in seen.own:
             look.saw(seen.own[name], seen.directions[name], seen.seen[name])
         look.look(first=name not in seen.own)
@@ -223,7 +218,7 @@ def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -
     there = replace(there, reference=bench.reference.at(there.point))
     divisor = directions.divisors(finite, bench.levels(), bench.rounding.sensitivity)
     try:
-        return stale(there.along(_drawn(there, divisor, tuple(finite))))
+        return stale(there.along(drawn(there, divisor, tuple(finite))))
     except (SubjectFailed, SubjectError):  # no complex derivative there
         return ()
 
@@ -236,218 +231,6 @@ def stale(off: Off) -> tuple[Finding, ...]:
         )
         return (Finding("stale", message, fault=True),)
     return ()
-
-
-@dataclass
-class _Block:
-    """One block, looked at along directions of its own. ``tolerances`` are those of all directions that covered it."""
-
-    bench: Bench
-    name: str
-    divisor: Array
-    resolution: float
-    tolerances: tuple[float, ...]
-    confirmed: Confirmed | None = None
-    worst: Off | None = None
-    along_worst: Array | None = None
-    borne_out: bool = False
-    whole: bool = True
-
-    seen: float = np.inf
-    drawn: int = 0
-
-    def look(self, draws: int = 1, *, first: bool = True) -> None:
-        """Directions of its own: more while they agree and see too bluntly, until ``draws`` agree.
-
-        Only those of this look decide; with ``first=False`` it goes on from what was seen already.
-        """
-        if first:
-            self.worst, self.drawn = None, 0
-        while not (self.drawn and self._enough(draws)) and self.drawn < MOST_DIRECTIONS:
-            v = _drawn(self.bench, {self.name: self.divisor}, (self.name,))
-            off = self.bench.along(v, refine=0.0 if self.bench.reference.exact or not self.drawn else self.resolution)
-            self.saw(off, v[self.name])
-
-    def saw(self, off: Off, v: Array, seen: float | None = None) -> None:
-        """Take down what one direction showed; ``seen`` where it is known what all of them see."""
-        self.tolerances += (off.tolerance,)
-        self.drawn += 1
-        if self.worst is None or off.ratio > self.worst.ratio:
-            self.worst, self.along_worst = off, v
-        self.seen = float(directions.smallest_seen(self.tolerances)) if seen is None else seen
-
-    def _enough(self, draws: int) -> bool:
-        assert self.worst is not None
-        costly = not self.bench.reference.exact and self.bench.bill.losses > ESCALATION
-        fine = self.seen <= self.resolution and self.drawn >= draws
-        return self.worst.ratio > 1 or fine or self._is_small() or costly
-
-    def is_grave(self) -> bool:
-        """Whether the worst direction is off by more than rounding of any kind could do."""
-        worst = self.worst
-        return worst is not None and worst.ratio > 1 and abs(worst.discrepancy) > GRAVE * worst.blunt
-
-    def worst_along(self) -> tuple[Array, float]:
-        """The direction that is off most, and the gap between the reference along it and the prediction."""
-        assert self.worst is not None and self.along_worst is not None
-        return self.along_worst, self.worst.discrepancy
-
-    def block(self) -> Block:
-        """The verdict from directions where they agree and see finely enough, from entries elsewhere."""
-        worst = self.worst
-        assert worst is not None
-        along = self._along(worst)
-        if along.verdict is Verdict.AGREES and worst.ratio <= 1:
-            return along
-        few = None if self.whole else self._few()
-        if few is not None:
-            return few
-        dear = worst.ratio > 1 and not self.bench.subject.stacked and self.bench.bill.total > DEAR
-        dear = dear and self.divisor.size > SMALL
-        if self._is_small() and not dear:
-            return self._judged(range(self.divisor.size))
-        return self._searched(along, worst) if worst.ratio > 1 else self._looked_up(along)
-
-    def _is_small(self) -> bool:
-        exact = self.bench.reference.exact
-        return self.divisor.size <= (ENTRIES if exact else DIFFERENCE_ENTRIES)
-
-    def _along(self, off: Off) -> Block:
-        return Block(
-            name=self.name,
-            verdict=Verdict.AGREES if self.seen <= self.resolution else Verdict.INCONCLUSIVE,
-            shape=self.divisor.shape,
-            equation=self.bench.subject.equations.get(self.name),
-            compared=self.divisor.size,
-            max_relative_error=abs(off.own),
-            tolerance_ratio=off.ratio,
-            resolution=self.seen,
-        )
-
-    def _few(self) -> Block | None:
-        """A few entries of a block that is known to be wrong, its largest among them; ``None`` where none is wrong."""
-        a = self.bench.gradient[self.name]
-        few = np.unique([int(np.abs(a).argmax()), *self.bench.rng.permutation(a.size)[:FEW]])
-        sample = self._judged(few)
-        if sample.verdict is not Verdict.DISAGREES:
-            return None
-        wrong = int(self.confirmed.comparison.wrong.sum()) if self.confirmed else 0
-        note = f"{wrong} of the {len(few)} entries looked at disagree" if len(few) < a.size else sample.note
-        return replace(sample, compared=a.size, note=note)
-
-    def _looked_up(self, along: Block) -> Block:
-        """Directions see too bluntly here: a few entries at least, for what is grossly wrong shows in any of them."""
-        a = self.bench.gradient[self.name]
-        few = np.unique([int(np.abs(a).argmax()), *self.bench.rng.permutation(a.size)[: search.SAMPLE]])
-        sample = self._judged(few)
-        return replace(sample, compared=a.size) if sample.verdict is Verdict.DISAGREES else along
-
-    def sampled(self, block: Block) -> Block:
-        """Its largest entry on its own too, for the eye, while that stays within what a check may cost."""
-        a = self.bench.gradient[self.name]
-        if block.index is not None or self.bench.bill.total >= self.bench.bill.limit or not self.bench.reference.exact:
-            return block
-        entry = int(np.abs(a).argmax())
-        c = self.bench.compared(self.name, np.array([entry]))
-        if c.wrong.any():
-            largest = self._judged([entry])
-            if largest.verdict is Verdict.DISAGREES:
-                return replace(largest, compared=a.size)
-        shown = c.analytic if c.own is None else c.own
-        index = tuple(int(k) for k in np.unravel_index(entry, a.shape))
-        return replace(block, index=index, analytic=float(shown[0]), reference=float(c.reference[0]))
-
-    def with_lesser(self, block: Block, seen: Glance, off: bool) -> Block:
-        """Those entries too that count less in all directions, each by itself, where that is not too many.
-
-        ``off``: those that directions of their own could see are asked about too, for these disagree.
-        """
-        asked = [*seen.left.get(self.name, ()), *(seen.lesser.get(self.name, ()) if off else ())]
-        if block.verdict is not Verdict.AGREES or not 0 < len(asked) <= ENTRIES:
-            return block
-        found = self._judged(asked)
-        return block if found.verdict is Verdict.AGREES else replace(found, compared=block.compared)
-
-    def _judged(self, entries: Iterable[int]) -> Block:
-        bench = self.bench
-        self.confirmed = confirm(
-            bench, bench.compared(self.name, np.array(list(entries))), self.resolution, borne_out=self.borne_out
-        )
-        return _judged(bench, self.confirmed, self.resolution)
-
-    def _searched(self, along: Block, off: Off) -> Block:
-        bench, name = self.bench, self.name
-        a = bench.gradient[name]
-        weights = bench.rng.standard_normal(a.size) / self.divisor.reshape(-1)
-        if (
-            not bench.reference.exact
-            and bench.along({name: weights.reshape(a.shape)}, refine=self.resolution).ratio <= 1
-        ):
-            return along
-
-        def group_off(group: Array) -> tuple[float, float]:
-            part = np.zeros(a.size)
-            part[group] = weights[group]
-            along = bench.along({name: part.reshape(a.shape)})
-            return along.discrepancy, along.tolerance
-
-        def is_wrong(entry: int) -> bool:
-            c = bench.compared(name, np.array([entry]))
-            if bench.reference.exact:
-                return bool(c.wrong.any())  # looked at again together with the others, once
-            return bool(confirm(bench, c, self.resolution).comparison.wrong.any())
-
-        likely = np.array([int(np.abs(a).argmax())])
-        found, dense = search.locate(a.size, off=group_off, is_wrong=is_wrong, likely=likely, rng=bench.rng)
-        judged = self._judged(found) if found else None
-        if judged is not None and judged.verdict is Verdict.DISAGREES:
-            count = "most entries disagree" if dense else f"{len(found)} wrong entries found among {a.size}"
-            return replace(judged, compared=a.size, note=count, by_step=None, norms=None)
-        return self._excused(along, off, weights.reshape(a.shape))
-
-    def _excused(self, along: Block, off: Off, v: Array) -> Block:
-        """No entry is wrong on its own: a kink, rounding inside, or something that entries alone do not show."""
-        bench, name = self.bench, self.name
-        left, right, unsure = bench.one_sided({name: v})
-        predicted = float(np.sum(v * bench.gradient[name]))
-        if abs(right - left) > KINK * unsure and min(left, right) - unsure <= predicted <= max(left, right) + unsure:
-            self.confirmed = Confirmed(bench.compared(name, np.array([0])), kinks=(0,))
-            return replace(
-                along, verdict=Verdict.AGREES, note="on a kink: the gradient lies between the one-sided derivatives"
-            )
-        bench.look_at_tamer_points()
-        if abs(off.discrepancy) <= max(off.blunt, bench.blunt(name) * float(np.linalg.norm(v))):
-            entries = bench.rng.permutation(v.size)[: search.SAMPLE]
-            cleared = relieved(bench, name, entries, self.resolution)
-            self.confirmed = Confirmed(bench.compared(name, entries), rounding=bool(cleared), unclear=cleared is None)
-            if cleared:
-                return replace(along, verdict=Verdict.AGREES, note=BELOW_ROUNDING)
-            if cleared is None:
-                return replace(along, verdict=Verdict.INCONCLUSIVE)
-        return replace(along, verdict=Verdict.DISAGREES, note="disagrees along a direction; no single entry stands out")
-
-
-BELOW_ROUNDING = "partly below what rounding and noise leave visible here; agrees at a rescaled point"
-
-
-def _drawn(bench: Bench, divisor: Mapping[str, Array], names: tuple[str, ...]) -> dict[str, Array]:
-    return {name: bench.rng.standard_normal(divisor[name].shape) / divisor[name] for name in names}
-
-
-def _judged(bench: Bench, confirmed: Confirmed, resolution: float) -> Block:
-    name = confirmed.comparison.name
-    equation = bench.subject.equations.get(name)
-    block = judge(confirmed.comparison, resolution=resolution, equation=equation, timed=is_timed(name))
-    look = structure(confirmed.comparison, bench.subject.case) if block.verdict is Verdict.DISAGREES else None
-    if look:
-        return replace(block, note=f"{block.note}; it {look.message}")
-    if confirmed.unclear and block.verdict is Verdict.AGREES:
-        return replace(
-            block, verdict=Verdict.INCONCLUSIVE, note="rounding could explain what is off; no rescaled point told"
-        )
-    if confirmed.rounding and block.verdict is not Verdict.DISAGREES:
-        return replace(block, verdict=Verdict.AGREES, note=BELOW_ROUNDING)
-    return block
 
 
 def _findings(bench: Bench, confirmed: Mapping[str, Confirmed]) -> tuple[Finding, ...]:

