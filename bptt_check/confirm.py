@@ -257,7 +257,8 @@ def _steady(bench: Bench, c: Comparison, places: Array) -> Array:
     A fault is. Digits lost on the way are not: in a saturated gate, or in a backward pass that keeps some array in
     float64, or on a step of a staircase: hence some points further off. (A gradient that is zero, or nothing beside the
     reference, is off by all of it everywhere, and tells nothing. Nor does what even the reference's precision may lose
-    inside: a share that has dropped out of a saturated softmax is missing at every point nearby.)
+    inside: a share that has dropped out of a saturated softmax, or one step's part of a sum where a gate saturates, is
+    missing at every point nearby.)
     """
     steady = np.zeros(len(c.entries), dtype=bool)
     asked = places if bench.plain else places[c.analytic[places] != 0]
@@ -265,7 +266,8 @@ def _steady(bench: Bench, c: Comparison, places: Array) -> Array:
         return steady
     with np.errstate(all="ignore"):
         share = (c.analytic - c.reference)[asked] / c.reference[asked]
-    lost = (c.difference[asked] <= bench.lost_inside(c.name, bench.reference.eps)) & (np.abs(share) > MUCH)
+    inside = bench.blunt(c.name) * bench.reference.eps / bench.eps
+    lost = (c.difference[asked] <= inside) & ((np.abs(share) > MUCH) | (c.size[asked] <= inside))
     vanished = np.abs(share + 1) <= ALL if bench.plain is None else lost
     same = (np.abs(share) > ROUNDED * (bench.plain or bench).eps) & ~lost & ~vanished
     for far in TRIALS:
