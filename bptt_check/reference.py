@@ -6,7 +6,7 @@ imaginary part is dropped, and its derivative along a random direction agrees wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
@@ -160,25 +160,31 @@ def _refuted(counter: _Counted, point: Point, direction: Point) -> str:
     seen = counter.beside(point, direction, value)
     if seen.agrees and seen.sharp:
         return ""
-    noise = noise_at(counter.loss_if_any, point, direction=direction, stacked=counter.subject.stacked)
-    seen = counter.beside(point, direction, value, noise, careful=True)
-    if seen.agrees and seen.speaks:
-        return ""
-    inner = _inner(point, direction)
-    if inner is not None:
-        along_it = counter.beside(point, inner, counter.complex_along(point, inner))
-        if along_it.agrees and along_it.speaks:
-            return ""  # steps that are wide beside a small entry may jump over what matters: they cannot refute
-    if seen.speaks and not seen.nearly:
-        return f"along a random direction {seen}"
-    for factor in TAMER:
-        tamer = {name: (factor * array).astype(array.dtype) for name, array in point.items()}
-        there = counter.beside(tamer, direction, counter.complex_along(tamer, direction))
+    if seen.value or seen.quotient:  # else it stands still, and no step would tell
+        noise = noise_at(counter.loss_if_any, point, direction=direction, stacked=counter.subject.stacked)
+        seen = counter.beside(point, direction, value, noise, careful=True)
+        if seen.agrees and seen.speaks:
+            return ""
+        inner = _inner(point, direction)
+        if inner is not None:
+            along_it = counter.beside(point, inner, counter.complex_along(point, inner))
+            if along_it.agrees and along_it.speaks:
+                return ""  # steps that are wide beside a small entry may jump over what matters: they cannot refute
+        if seen.speaks and not seen.nearly:
+            return f"along a random direction {seen}"
+    for where, other in _elsewhere(point, direction):
+        there = counter.beside(other, direction, counter.complex_along(other, direction))
         if there.sharp or (there.speaks and not seen.speaks):
-            return (
-                "" if there.nearly and (there.agrees or not seen.speaks) else f"at {factor:g} times the point {there}"
-            )
+            return "" if there.nearly and (there.agrees or not seen.speaks) else f"{where} {there}"
     return "" if seen.speaks else "no difference quotient has the digits to bear it out"
+
+
+def _elsewhere(point: Point, direction: Point) -> Iterator[tuple[str, Point]]:
+    """Points at which a complex step may be tried where no quotient speaks at the point, and where they are."""
+    for factor in TAMER:
+        yield f"at {factor:g} times the point", {name: (factor * a).astype(a.dtype) for name, a in point.items()}
+    moved = {name: (a + direction.get(name, 0)).astype(a.dtype) for name, a in point.items()}
+    yield "at a point further along it", moved
 
 
 @dataclass(frozen=True)
