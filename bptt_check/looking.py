@@ -155,7 +155,8 @@ def _agreed(bench: Bench, seen: Glance, resolution: float) -> Looked:
 def _lesser_too(bench: Bench, seen: Glance, looked: Looked, resolution: float) -> Looked | None:
     """The entries too that count less in all directions: along some of their own, else each by itself.
 
-    ``None`` where that leaves one of them open, or shows it wrong.
+    Where the latter would cost more than the bill allows, how many they are stands beside the block. ``None`` where an
+    entry is left open, or is wrong.
     """
     blocks = dict(looked.blocks)
     for name in seen.lesser:

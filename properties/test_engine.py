@@ -185,6 +185,24 @@ def test_a_right_cell_of_seventeen_blocks_is_settled_by_directions_over_all_of_t
     assert result.gradient_evaluations <= 4 + 3
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_larger_right_cell_whose_small_entries_round_too_much_stays_within_its_bill(seed):
+    module = {}
+    exec(starting.text("cell"), module)
+    result = check(Subject.from_cell(module["Cell"], T=20, B=3, D=8, H=16, rng=seed))
+    assert result.verdict is Verdict.AGREES, str(result)
+    assert result.evaluations + 3 * result.gradient_evaluations <= 60
+
+
+def test_a_loss_that_stands_still_is_asked_elsewhere_whether_it_carries_a_complex_step():
+    result = check(
+        Subject.from_functions(lambda p: (p["w"] ** 2).sum(), lambda p: {"w": 2 * p["w"]}, {"w": np.zeros(3)})
+    )
+    assert result.verdict is Verdict.AGREES, str(result)
+    assert "complex step" in result.method
+    assert result.evaluations + 3 * result.gradient_evaluations <= 60
+
+
 def test_without_causes_a_wrong_cell_is_shown_by_fewer_entries_and_just_as_wrong():
     whole, brief = (check(wrong_cell(), causes=causes) for causes in (True, False))
     assert brief.evaluations < whole.evaluations / 2

@@ -16,6 +16,7 @@ from planted.calls import CALLS
 from planted.faults import STRUCTURAL, VALUE_DEPENDENT
 from planted.hard import KINDS, OTHER_KINDS, RARELY, draw_other
 from planted.hard import draw as draw_hard
+from planted.numerics import gaussian_process
 from planted.programs_of import edited, spoil, unsafe
 
 from bptt_check import Subject, Verdict, check, directions, rounding
@@ -238,6 +239,13 @@ def test_a_case_that_was_once_called_wrong_is_not(kind, seed):
     assert case.kind == kind
     result = judged(case)
     assert result.verdict is not Verdict.DISAGREES, f"\n{case.label}\n{result}"
+
+
+def test_a_complex_step_that_lacks_a_small_share_condemns_no_right_gradient():
+    for seed in range(40):  # a Hermitian factorisation drops what the determinant adds
+        subject = gaussian_process(np.random.default_rng(seed))
+        result = check(subject)
+        assert result.verdict is not Verdict.DISAGREES, f"\n{seed}\n{result}"
 
 
 def test_a_difference_of_large_terms_is_seen_finely_in_code_that_has_only_float64():
