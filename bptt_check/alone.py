@@ -31,7 +31,10 @@ BELOW_ROUNDING = "partly below what rounding and noise leave visible here; agree
 
 @dataclass
 class Alone:
-    """One block, looked at along directions of its own. ``tolerances`` are those of all directions that covered it."""
+    """One block, looked at along directions of its own. ``tolerances`` are those of all directions that covered it.
+
+    ``borne_out``: that it is gravely off has been seen together with others. ``few``: it was shown by a few entries.
+    """
 
     bench: Bench
     name: str
@@ -42,7 +45,7 @@ class Alone:
     worst: Off | None = None
     along_worst: Array | None = None
     borne_out: bool = False
-    whole: bool = True
+    few: bool = False
 
     seen: float = np.inf
     drawn: int = 0
@@ -90,7 +93,7 @@ class Alone:
         along = self._along(worst)
         if along.verdict is Verdict.AGREES and worst.ratio <= 1:
             return along
-        few = None if self.whole else self._few()
+        few = self._few() if self.borne_out else None
         if few is not None:
             return few
         dear = worst.ratio > 1 and not self.bench.subject.stacked and self.bench.bill.total > DEAR
@@ -116,14 +119,15 @@ class Alone:
         )
 
     def _few(self) -> Block | None:
-        """A few entries of a block that is known to be wrong, its largest among them; ``None`` where none is wrong."""
+        """A few entries of a block that is known to be wrong, its largest among them; ``None`` where most are right."""
         a = self.bench.gradient[self.name]
         few = np.unique([int(np.abs(a).argmax()), *self.bench.rng.permutation(a.size)[:FEW]])
         sample = self._judged(few)
-        if sample.verdict is not Verdict.DISAGREES:
-            return None
         wrong = int(self.confirmed.comparison.wrong.sum()) if self.confirmed else 0
-        note = f"{wrong} of the {len(few)} entries looked at disagree" if len(few) < a.size else sample.note
+        if sample.verdict is not Verdict.DISAGREES or 2 * wrong <= len(few):
+            return None
+        self.few = len(few) < a.size
+        note = f"{wrong} of the {len(few)} entries looked at disagree" if self.few else sample.note
         return replace(sample, compared=a.size, note=note)
 
     def _looked_up(self, along: Block) -> Block:

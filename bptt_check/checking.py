@@ -15,6 +15,7 @@ from bptt_check.compare import overall
 from bptt_check.diagnose import diagnose, enlarged, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.flat import layouts, put_together, shapes_of
+from bptt_check.in_full import in_full
 from bptt_check.levels import Levels, levels
 from bptt_check.localise import wrong_lines
 from bptt_check.looking import (
@@ -160,22 +161,24 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
         looked = _looked(bench, seen, options, asked)
     blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
     remarks = (Finding(remark.kind, remark.message) for remark in subject.remarks)
-    findings = [*seen.findings, *looked.findings, *remarks]
+    said: list[Finding] = []
     causes: tuple[Cause, ...] = ()
     if options.causes and any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
         line = wrong_lines(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
-        findings += [line.finding] if line else []
+        said += [line.finding] if line else []
 
         def reference(of: Subject) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
             return references(bench, looked.comparisons) if of is subject else _references_of(of, options, rng)
 
         found = diagnose(subject, gradient, reference)
-        causes, blocks = found.causes, located(blocks, found.where)
+        looked = in_full(bench, looked, *found.right, asked)
+        causes, blocks = found.causes, located(_with_those_missing(subject, seen, looked.blocks), found.where)
         if line and not any(cause.exact for cause in causes):
             told = line.causes or _told_elsewhere(subject)
             causes = told if told and all(cause.exact for cause in told) else (*told, *causes)
-        findings += [Finding("no-known-cause", found.untold)] if found.untold and not causes and not line else []
-        findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
+        said += [Finding("no-known-cause", found.untold)] if found.untold and not causes and not line else []
+        said += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
+    findings = [*seen.findings, *looked.findings, *remarks, *said]
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
         later = looked.later
@@ -359,7 +362,7 @@ def _looked(bench: Bench, seen: Observations, options: _Options, asked: float) -
         glanced = options.entries == "auto" and bench.subject.stacked
         first = at_a_glance(bench, asked, elsewhere) if glanced else None
         return first or entry_by_entry(bench, asked)
-    return along_directions(bench, asked, elsewhere, whole=options.causes)
+    return along_directions(bench, asked, elsewhere)
 
 
 def _nothing_compared(subject: Subject, seen: Observations) -> Result:

@@ -25,7 +25,7 @@ from bptt_check.subject import Array, Subject
 
 LARGE = {"T": 6, "B": 3, "D": 4, "H": 5}  # a case where two mistakes seldom give the same: all lengths differ
 SEED = 20  # of that case
-REFERENCE_ENTRIES = 512  # that are compared one by one for the sake of a pattern
+REFERENCE_ENTRIES = 768  # that are compared one by one for the sake of a pattern
 Sides = tuple[dict[str, Array], Mapping[str, Array], Mapping[str, Array]]  # the gradient, the right one, the tolerance
 Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # right gradients by block, and what they may be off by
 Reference = Callable[[Subject], Right]
@@ -37,6 +37,7 @@ class Diagnosis:
 
     ``recognised``: the cell that the subject computes, if it is one of the family. ``unfinished`` says so where time
     was up before the whole catalogue had been tried; ``untold`` what could not be told, where there is no cause.
+    ``right``: what is known of the right gradient, and what it may be off by.
     """
 
     causes: tuple[Cause, ...] = ()
@@ -44,6 +45,7 @@ class Diagnosis:
     recognised: Recognised | None = None
     unfinished: str = ""
     untold: str = ""
+    right: Right = field(default_factory=lambda: ({}, {}))
 
 
 def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Reference | None = None) -> Diagnosis:
@@ -69,7 +71,7 @@ def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Referen
             causes = tuple(replace(cause, exact=False) for cause in causes)
         unfinished = "" if causes else own.unfinished or (larger.unfinished if larger else "")
         untold = "" if causes or unfinished else own.untold()
-        return Diagnosis(causes, own.where(), own.recognised, unfinished, untold)
+        return Diagnosis(causes, own.where(), own.recognised, unfinished, untold, own.right)
 
 
 def enlarged(subject: Subject) -> Subject | None:
@@ -200,6 +202,11 @@ class _Look:
             if len(steps) and len(r) > 1:
                 said[name] = f"wrong {steps_in_words([int(t) for t in steps], len(r))}"
         return said
+
+    @property
+    def right(self) -> Right:
+        """What is known of the right gradient, and what it may be off by."""
+        return ({}, {}) if self._sides is None else self._sides[1:]
 
     @cached_property
     def _sides(self) -> Sides | None:

@@ -32,15 +32,21 @@ STALE = 1e-5  # and by at least this share of an entry: the second point is a hu
 class Looked:
     """What a look found: a block for each gradient, findings, and the chance that an error was missed.
 
-    ``comparisons`` are those entries that were looked at on their own.
     ``later``: the direction along which a later gradient, elsewhere, was looked at too, if it was.
+    ``confirmed`` are those entries that were looked at on their own; of the blocks in ``few`` they are a few of many.
     """
 
     blocks: Mapping[str, Block]
     findings: tuple[Finding, ...]
     miss_probability: float
     later: Off | None = None
-    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+    confirmed: Mapping[str, Confirmed] = field(default_factory=dict)
+    few: frozenset[str] = frozenset()
+
+    @property
+    def comparisons(self) -> dict[str, Comparison]:
+        """The entries that were looked at on their own, by block."""
+        return {name: c.comparison for name, c in self.confirmed.items()}
 
 
 def entry_by_entry(bench: Bench, resolution: float) -> Looked:
@@ -52,17 +58,14 @@ def entry_by_entry(bench: Bench, resolution: float) -> Looked:
     borne_out = settled(bench, grave)
     confirmed = {name: confirm(bench, c, resolution, borne_out=name in borne_out) for name, c in compared.items()}
     blocks = {name: judged(bench, c, resolution) for name, c in confirmed.items()}
-    comparisons = {name: c.comparison for name, c in confirmed.items()}
-    return Looked(blocks, _findings(bench, confirmed), 0.0, comparisons=comparisons)
+    return Looked(blocks, found_in(bench, confirmed), 0.0, confirmed=confirmed)
 
 
-def along_directions(
-    bench: Bench, resolution: float, elsewhere: Elsewhere | None = None, *, whole: bool = True
-) -> Looked:
+def along_directions(bench: Bench, resolution: float, elsewhere: Elsewhere | None = None) -> Looked:
     """All blocks along a few directions at once; where one is off or too blunt, each along its own, then entries.
 
-    ``elsewhere``: a second point and the gradient there, looked at in passing where that costs nothing.
-    ``whole=False``: a block that is gravely wrong beyond doubt is shown by a few entries, not by all.
+    ``elsewhere``: a second point and the gradient there, looked at in passing where that costs nothing. A block that is
+    gravely wrong beyond doubt is shown by a few entries; what the others should be, a diagnosis may know (in_full.py).
     """
     seen = glance(bench, DIRECTIONS, elsewhere, resolution=resolution)
     if seen and _settles(bench, seen, resolution):
@@ -73,7 +76,7 @@ def along_directions(
     looks = _looks(bench, seen, resolution)
     borne_out = settled(bench, {name: look.worst_along() for name, look in looks.items() if look.is_grave()})
     for name in borne_out:
-        looks[name].borne_out, looks[name].whole = True, whole
+        looks[name].borne_out = True
     blocks = {name: look.block() for name, look in looks.items()}
     if not seen.agrees and all(b.verdict is Verdict.AGREES for b in blocks.values()):
         for look in looks.values():
@@ -86,8 +89,8 @@ def along_directions(
         blocks = {name: looks[name].with_lesser(block, seen, off) for name, block in blocks.items()}
     confirmed = {name: look.confirmed for name, look in looks.items() if look.confirmed}
     missed = _missed([look.tolerances for look in looks.values()], resolution)
-    comparisons = {name: c.comparison for name, c in confirmed.items()}
-    return Looked(blocks, _findings(bench, confirmed), missed, seen.elsewhere, comparisons)
+    few = frozenset(name for name, look in looks.items() if look.few)
+    return Looked(blocks, found_in(bench, confirmed), missed, seen.elsewhere, confirmed, few)
 
 
 def at_a_glance(bench: Bench, resolution: float, elsewhere: Elsewhere) -> Looked | None:
@@ -234,7 +237,8 @@ def stale(off: Off) -> tuple[Finding, ...]:
     return ()
 
 
-def _findings(bench: Bench, confirmed: Mapping[str, Confirmed]) -> tuple[Finding, ...]:
+def found_in(bench: Bench, confirmed: Mapping[str, Confirmed]) -> tuple[Finding, ...]:
+    """What is worth saying of the entries that were looked at: their structure, kinks, rounding."""
     looks = {
         name: structure(c.comparison, bench.subject.case) for name, c in confirmed.items() if name not in bench.broken
     }
