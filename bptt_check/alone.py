@@ -9,12 +9,13 @@ import numpy as np
 
 from bptt_check import directions, search
 from bptt_check.bench import KINK, Bench
-from bptt_check.compare import is_timed, judge
+from bptt_check.compare import REFERENCE_SAFETY, Comparison, is_timed, judge
 from bptt_check.confirm import Confirmed, confirm, relieved
+from bptt_check.differences.estimate import Estimate
 from bptt_check.glance import Glance
 from bptt_check.results import Block, Verdict
 from bptt_check.seen import Off
-from bptt_check.settle import GRAVE
+from bptt_check.settle import GRAVE, SHARE
 from bptt_check.structure import structure
 from bptt_check.subject import Array
 
@@ -85,6 +86,27 @@ class Alone:
         """The direction that is off most, and the gap between the reference along it and the prediction."""
         assert self.worst is not None and self.along_worst is not None
         return self.along_worst, self.worst.discrepancy
+
+    def is_borne_out_by(self, right: Array, tolerance: Array) -> bool:
+        """Whether a right gradient is what its worst direction found, which explains that this one is off."""
+        assert self.worst is not None and self.along_worst is not None
+        if right.shape != self.divisor.shape or not np.isfinite(right).all():
+            return False
+        gap = self.worst.discrepancy + float(np.sum((self.bench.gradient[self.name] - right) * self.along_worst))
+        allowed = self.worst.tolerance + float(np.sum(np.abs(self.along_worst) * tolerance))
+        grave = self.is_grave()
+        return abs(gap) <= (min(allowed, SHARE * abs(self.worst.discrepancy)) if grave else allowed)
+
+    def beside(self, right: Array, tolerance: Array) -> Block | None:
+        """The verdict from a right gradient, where that is what was measured; ``None`` where it decides nothing."""
+        if not self.is_borne_out_by(right, tolerance):
+            return None
+        known = Confirmed(beside(self.bench, self.name, right, tolerance))
+        block = judged(self.bench, known, self.resolution)
+        if block.verdict is not Verdict.DISAGREES:
+            return None
+        self.confirmed = known
+        return block
 
     def block(self) -> Block:
         """The verdict from directions where they agree and see finely enough, from entries elsewhere."""
@@ -225,6 +247,13 @@ class Alone:
 def drawn(bench: Bench, divisor: Mapping[str, Array], names: tuple[str, ...]) -> dict[str, Array]:
     """A random direction over some blocks, in which every entry counts alike."""
     return {name: bench.rng.standard_normal(divisor[name].shape) / divisor[name] for name in names}
+
+
+def beside(bench: Bench, name: str, right: Array, tolerance: Array) -> Comparison:
+    """All entries of a block beside the right ones, which may be off by that much."""
+    error, none = tolerance.reshape(-1) / REFERENCE_SAFETY, np.zeros(right.size)
+    known = Estimate(right.reshape(-1), none, error, none, evaluations=0, method="")
+    return replace(bench.compared(name, np.arange(right.size), known), error=error)
 
 
 def judged(bench: Bench, confirmed: Confirmed, resolution: float) -> Block:

@@ -49,7 +49,12 @@ class Diagnosis:
 
 
 def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Reference | None = None) -> Diagnosis:
-    """What the disagreement of a subject is likely to come from.
+    """What the disagreement of a subject is likely to come from; see :class:`Diagnosing`."""
+    return Diagnosing(subject, gradient, reference).diagnosis()
+
+
+class Diagnosing:
+    """A disagreement being diagnosed. Which cell it is, is found out at most once.
 
     Parameters
     ----------
@@ -60,18 +65,33 @@ def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Referen
 
     Nothing is offered for a gradient that is right.
     """
-    finite = {name: np.asarray(a) for name, a in gradient.items() if np.isfinite(a).all()}
-    with np.errstate(all="ignore"):
-        own = _Look(subject, finite, reference)
-        larger = None if _is_large(subject) else _look_at_larger(subject, reference)
-        causes = larger.causes() if larger else ()
-        if not causes:  # what has been looked for at the larger case is not looked for again
-            causes = own.structural() if larger and larger.searched else own.causes()
-        if len(finite) < len(gradient):  # what is not finite has not been explained
-            causes = tuple(replace(cause, exact=False) for cause in causes)
-        unfinished = "" if causes else own.unfinished or (larger.unfinished if larger else "")
-        untold = "" if causes or unfinished else own.untold()
-        return Diagnosis(causes, own.where(), own.recognised, unfinished, untold, own.right)
+
+    def __init__(self, subject: Subject, gradient: Mapping[str, Array], reference: Reference | None = None) -> None:
+        self.subject, self.gradient, self.reference = subject, gradient, reference
+        self.finite = {name: np.asarray(a) for name, a in gradient.items() if np.isfinite(a).all()}
+
+    @cached_property
+    def _own(self) -> _Look:
+        with np.errstate(all="ignore"):
+            return _Look(self.subject, self.finite, self.reference)
+
+    def by_the_cell(self) -> Right:
+        """The right gradient by the equations of the cell, if it is a known one, and what it may be off by."""
+        return self._own.known.reference() if self._own.known else ({}, {})
+
+    def diagnosis(self) -> Diagnosis:
+        """Causes and places."""
+        own = self._own
+        with np.errstate(all="ignore"):
+            larger = None if _is_large(self.subject) else _look_at_larger(self.subject, self.reference)
+            causes = larger.causes() if larger else ()
+            if not causes:  # what has been looked for at the larger case is not looked for again
+                causes = own.structural() if larger and larger.searched else own.causes()
+            if len(self.finite) < len(self.gradient):  # what is not finite has not been explained
+                causes = tuple(replace(cause, exact=False) for cause in causes)
+            unfinished = "" if causes else own.unfinished or (larger.unfinished if larger else "")
+            untold = "" if causes or unfinished else own.untold()
+            return Diagnosis(causes, own.where(), own.recognised, unfinished, untold, own.right)
 
 
 def enlarged(subject: Subject) -> Subject | None:

@@ -1,8 +1,8 @@
 """Wrong blocks of which a few entries were looked at, shown in full once a diagnosis knows the right gradient.
 
 That a block is gravely wrong a few evaluations tell. Which of its entries is most wrong, at which steps, and whether
-all of it is a multiple of what it should be takes the right value of each entry: an evaluation for every one of them,
-or none where the cell is known, for its equations give all. They count only where they give what was measured.
+all of it is a multiple of what it should be takes the right value of each entry, which a diagnosis has measured for
+the sake of its causes. They count only where they give what was measured here.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from bptt_check.alone import judged
+from bptt_check.alone import beside, judged
 from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, Comparison
 from bptt_check.confirm import Confirmed
-from bptt_check.differences.estimate import Estimate
 from bptt_check.looking import Looked, found_in
 from bptt_check.results import Verdict
 from bptt_check.subject import Array
@@ -48,6 +47,4 @@ def _whole(bench: Bench, measured: Comparison, right: Array, tolerance: Array) -
     differ = np.abs(values[measured.entries] - measured.reference)
     if not (differ <= off[measured.entries] + REFERENCE_SAFETY * measured.error).all():
         return None
-    error, none = off / REFERENCE_SAFETY, np.zeros(values.size)
-    known = Estimate(values, none, error, none, evaluations=0, method="")
-    return replace(bench.compared(measured.name, np.arange(values.size), known), error=error)
+    return beside(bench, measured.name, right, tolerance)
