@@ -16,6 +16,7 @@ from bptt_check.faults import WAYS, catalogue, fault_named, of_states_handed_out
 from bptt_check.faults.catalogue import all_ways
 from bptt_check.lstm.problem import Problem
 from bptt_check.lstm.variants import CIFG, NP, POST, VARIANTS, V
+from bptt_check.patterns import KINDS, REGIONS
 from bptt_check.planting.cases import LARGE, SEED, classes, handed_out, made, program_at, same
 from bptt_check.planting.listing import counts, markdown, rows
 from bptt_check.planting.tiny import example, short, written
@@ -292,3 +293,10 @@ def test_the_page_is_what_the_command_prints(capsys):
 def test_the_page_has_a_row_for_every_way():
     found = re.findall(r"^\| ([a-z][a-z0-9.-]+)(?: •)? \|.*\|.*`.*`.*\|.*`.*`.*\|", PAGE.read_text(), re.MULTILINE)
     assert sorted(found) == sorted(way.id for way in WAYS)
+
+
+def test_every_cause_that_a_result_can_name_has_its_page(capsys):
+    for kind in ("line", *KINDS):
+        if kind not in REGIONS:  # those are places, and named as no cause
+            assert main(["explain", kind]) == 0
+            assert capsys.readouterr().out.startswith(f"{kind}\n  ")
