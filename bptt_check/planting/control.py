@@ -28,9 +28,10 @@ class Outcome:
     fault: its id. ``group``: the equation it spoils, or the kind of a structural one. ``says``: what was planted.
     verdict: of the check.
     named: ``"exact"`` where the first cause is it, or names it among what cannot be told from it here and gives the
-        same gradient, to rounding, when that is planted; ``"near"`` where it is only offered; ``"no"``; ``"place"`` where no cause is expected, for the fault is only a place.
+        same gradient, to rounding, when that is planted; ``"near"`` where it is only offered; ``"no"``; ``"place"``
+        where no cause is expected, for the fault is only a place.
     equation: whether the first cause blames the right equation. ``tied``: whether it does, or blames another, lists
-        the right one among those that it cannot tell apart here, and gives the same, to rounding, when planted.
+        the right one beside it as one that cannot be told apart here, and gives the same, to rounding, when planted.
     cause: the first cause in words.
     """
 
