@@ -3,14 +3,14 @@
 The lines of the right backward pass are run with one of them changed, for every fault of the cell. Where the outcome
 equals what the user returned, to rounding, this is that mistake, or one that the case cannot tell from it: all that
 give the same are named together. What the user returned for an intermediate is handed to the lines after it, so that
-each line is judged by what it was given; then two mistakes in two lines are two independent matches. Two that hide each
-other are looked for in pairs.
+each line is judged by what it was given; then two mistakes in two lines are two independent matches. Where the
+catalogue has nothing, slips of the pen are tried, and two of its mistakes that hide each other, in pairs.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,8 +124,13 @@ class Matching:
         """The targets that are further off than rounding explains."""
         return frozenset(k for k, r in residuals.items() if not r <= self.tolerance)
 
-    def against(self, faults: Iterable[Fault], *, seconds: float = SECONDS) -> Matched:
-        """Look for the fault, or the few faults, that give what the user returned."""
+    def against(
+        self, faults: Iterable[Fault], *, slips: Callable[[], Iterable[Fault]] = tuple, seconds: float = SECONDS
+    ) -> Matched:
+        """Look for the fault, or the few faults, that give what the user returned.
+
+        ``slips``: asked for more of them where none of ``faults`` fits; of these only one that leaves nothing counts.
+        """
         faults, self.tried = tuple(faults), 0
         self.until = time.process_time() + seconds
         start = self.start
@@ -142,6 +147,8 @@ class Matching:
                     outcomes.append((fault, now, residuals))
                 elif not matches:
                     near[fault] = _together(residuals) / _together({k: start[k] for k in residuals})
+            if not outcomes:
+                outcomes = [outcome for outcome in self._outcomes(slips(), made, left) if not outcome[1]]
             if not outcomes:
                 break
             match, left = self._best(outcomes, left)

@@ -65,7 +65,7 @@ def _of_a_fault(fault: Fault, cell: Variant) -> str:
     lines += _lines("written", fault.code) + _lines("what belongs there, and mends it", fault.right)
     lines += ["", *_wrapped(f"why it is written: {fault.why}", "  ")]
     lines += _wrapped(f"equation {entry.id}, {entry.title}: {entry.formula}", "  ")
-    told, _ = classes(cell, catalogue(cell))
+    told, _ = classes(cell, dict.fromkeys((*catalogue(cell), fault)))
     others = [other.id for group in told if fault in group for other in group if other is not fault]
     alike = f"cannot be told from: {', '.join(others)}" if others else "no other fault of the catalogue gives the same"
     lines += _wrapped(f"{alike} (by the gradients of weights, inputs and initial states at a random case)", "  ")
