@@ -27,7 +27,8 @@ import numpy as np  # noqa: E402
 from planted import on_trial, passes, spoilt  # noqa: E402
 
 from bptt_check import Subject, Verdict, check  # noqa: E402
-from bptt_check.campaign.user import Wanted, verify  # noqa: E402
+from bptt_check.campaign.user import verify  # noqa: E402
+from bptt_check.campaign.wanted import Wanted  # noqa: E402
 from bptt_check.lstm.variants import VARIANTS, variant_named  # noqa: E402
 from bptt_check.planting.control import Control  # noqa: E402
 

@@ -37,6 +37,45 @@ def test_a_failure_shows_the_result_the_line_of_the_test_and_how_to_run_it_again
     assert [line.partition(":")[0] for line in shown] == ["test_inner.py"], shown
 
 
+IN_BATCHES_ONLY = """
+class Cell:
+    state = ("h",)
+
+    def parameters(self, D, H):
+        assert H > 1, "this cell is for at least two"
+        return {"W": (H, D + H)}
+
+    def forward(self, p, x, prev, tap):
+        xh = np.hstack([x, prev["h"]])
+        h = np.tanh(xh @ p["W"].T)
+        return {"h": h}, (xh, h)
+
+    def backward(self, p, cache, d):
+        xh, h = cache
+        dz = (1 - h**2) * d["h"]
+        dx, dh = np.hsplit(dz @ p["W"], [xh.shape[1] - h.shape[1]])
+        return {"W": dz.T @ xh / len(xh)}, dx, {"h": dh}
+"""
+
+
+def test_a_failure_names_the_smallest_shape_at_which_the_same_code_fails(run):
+    source = f"""
+{IN_BATCHES_ONLY}
+def test_large(gradient_check):
+    gradient_check(Subject.from_cell(Cell, T=4, B=3, D=2, H=3, rng=1))
+
+def test_smallest(gradient_check):
+    gradient_check(Subject.from_cell(Cell, T=1, B=2, D=1, H=2, rng=0))
+"""
+    ran = run(source, checked=True)
+    assert ran.code == 1, ran.said
+    sentence = "the same code disagrees at T=1, B=2, D=1, H=2, rng=0 too"
+    large, _, small = ran.said.partition("_ test_smallest _")
+    assert sentence in " ".join(large.replace("\nE ", "").split()), large
+    assert "disagrees at" not in small.partition("-- gradients --")[0]
+    assert sentence in (ran.folder / "reports/gradients.html").read_text(encoding="utf-8")
+
+
 def test_a_gradient_that_nothing_can_be_said_of_fails_too(run):
     source = "def test_it(gradient_check):\n    gradient_check(subject('half', 1.0), resolution='often')"
     ran = run(source, checked=True)

@@ -26,7 +26,7 @@ def table(summary: Summary, *, width: int = 100) -> str:
 
     Losses that do not fit beside each other follow below.
     """
-    lines = [shorten(text, width) for text in _head(summary)]
+    lines = [line for text in _head(summary) for line in textwrap.wrap(text, width, subsequent_indent="    ")]
     shown = summary.gradients[:_SHOWN]
     if shown:
         lines += ["", *_overall(shown)]

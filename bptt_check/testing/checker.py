@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bptt_check.errors import GradientError, UsageError
 from bptt_check.report.text import clean_lines
-from bptt_check.testing.examples import only_on_the_way, steer
+from bptt_check.testing.examples import inside_given, only_on_the_way, steer
 from bptt_check.testing.running import Running
+from bptt_check.testing.smaller import smallest_case
 from bptt_check.testing.steps import is_short, with_norms
 
 if TYPE_CHECKING:
@@ -59,6 +61,10 @@ class GradientCheck:
         result = check(subject, **{**more, **self._defaults, **options})
         if shown or result.verdict is not result.verdict.AGREES:
             result = with_norms(result, subject)
+        if result.verdict is result.verdict.DISAGREES and not inside_given():  # there, Hypothesis finds it
+            result = replace(
+                result, findings=(*result.findings, *smallest_case(subject, {**self._defaults, **options}))
+            )
         self._running.keep(result)
         steer(result)
         insist(result, self._running.how_again())
