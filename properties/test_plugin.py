@@ -193,6 +193,25 @@ def test_a_run_that_became_worse_fails_and_says_where(run):
     assert same.code == 0, same.said
 
 
+def test_an_error_is_held_against_one_at_the_same_numbers_alone(run):
+    def wrong(start, factor):
+        return f"""
+def test_it(gradient_check):
+    point, batch = {{"w": np.array([1.0, 2.0])}}, {start}
+    gradient_check(Subject.from_functions(lambda p: np.exp(p["w"] * batch).sum(),
+        lambda p: {{"w": batch * np.exp(p["w"] * batch) + {factor}}}, point, name="same"), causes=False)
+"""
+
+    rules = ("--gradient-compare=last", "--gradient-fail-on=worse", "--gradient-fail-on=max_error:2x")
+    assert run(wrong(1.0, 1e-6), "--gradient-save=one", checked=True).code == 1
+    elsewhere = run(wrong(-3.0, 1e-6), *rules, checked=True)  # the same mistake, larger beside that gradient
+    assert "0 worse, 0 missing, 0 better, 0 new, 1 same" in elsewhere.said, elsewhere.said
+    assert "rule worse: kept" in elsewhere.said and "rule max_error:2x: kept" in elsewhere.said
+    here = run(wrong(1.0, 1e-3), *rules, checked=True)
+    assert "worse   same, w: DISAGREES, error" in here.said, here.said
+    assert "rule max_error:2x: broken by 1 row" in here.said
+
+
 def test_an_incomplete_run_is_not_saved(run):
     ran = run("def test_it(gradient_check):\n    pass", "--gradient-save=base")
     assert ran.code == 1

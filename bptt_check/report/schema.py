@@ -215,12 +215,14 @@ _LINES: dict[str, Schema] = {
     ),
     "saved_case": _object(
         "A case of a saved run. The figures of it and of each block: verdict, entries compared, worst relative error, "
-        "the same in units of the tolerance, resolution.",
+        "the same in units of the tolerance, resolution. Where its numbers are known, what tells them from others.",
         {
             "case": _TEXT,
+            "point": _TEXT,
             "whole": _tuple(*_FIGURES),
             "blocks": _list(_tuple({"type": "string", "minLength": 1}, *_FIGURES)),
         },
+        optional=("point",),
     ),
 }
 
