@@ -35,7 +35,7 @@ from bptt_check.planting.control import Control  # noqa: E402
 CONTROL = ("planted", "possible", "caught", "named", "right", "tied", "equivalent", "elsewhere")
 YES_NO = ("no", "yes")
 LARGE = (20, 4, 8, 16)  # T, B, D, H at which a diagnosis is timed
-TIMED_FORMS = ("layer, packed", "cell, none", "cell, all")
+TIMED_FORMS = ("layer, ours", "layer, packed", "cell, none", "cell, all")
 CAUTION = """\
 How far these figures reach:
 
@@ -82,8 +82,7 @@ def tasks(seeds: range, shrunk: int, planted: int) -> Iterator[Task]:
             yield "shrunk", "cell, none", seed
     for n, cell in enumerate(VARIANTS):
         for form in TIMED_FORMS:
-            if form.startswith("layer") or not cell.gate_recurrence:
-                yield "timed", f"{cell.name}, {form}", n
+            yield "timed", f"{cell.name}, {form}", n
 
 
 def singles(form: str, seed: int) -> Row:

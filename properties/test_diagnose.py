@@ -10,11 +10,12 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "meta"))
 
-from planted.spoilt import cell_subject, functions, layer
+from planted.spoilt import cell_subject, counts, functions, layer
 
 from bptt_check import Subject, check
 from bptt_check.diagnose import diagnose
-from bptt_check.lstm.variants import variant_named
+from bptt_check.faults import slips
+from bptt_check.lstm.variants import VARIANTS, variant_named
 from bptt_check.results import Verdict
 
 NP = variant_named("NP")
@@ -128,3 +129,14 @@ def test_last_steps_and_zeros_before_them_are_seen_in_numbers_alone():
     cause = check(functions(NP, change)[0]).causes[0]
     assert (cause.fault, cause.exact, cause.explains) == ("last-step", True, ("x",))
     assert "zero but for the last step" in cause.explanation
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_slip_of_the_pen_is_named_exactly_and_with_its_equation(seed):
+    rng = np.random.default_rng(seed)
+    cell = VARIANTS[int(rng.integers(len(VARIANTS)))]
+    every = slips(cell)
+    slip = next(s for k in rng.permutation(len(every)) if counts(cell, s := every[k], (6, 2, 3, 4), seed))
+    causes = diagnosed(layer(cell, dict(slip.changes), layout="packed", steps=(6, 2, 3, 4), seed=seed)).causes
+    assert causes[0].exact, causes[:1]  # by another name where a fault of the catalogue comes to the same
+    assert slip.equation in (causes[0].equation, *causes[0].equations)
