@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -199,21 +200,12 @@ class Matching:
         return Match(same, explains, best, exact=False), fewest
 
     def _pair(self, faults: tuple[Fault, ...], likely: list[Fault]) -> list[Match] | None:
-        """Two faults of steps that together give what was returned: one of them likely by itself, with any other."""
-        found: dict[tuple[Fault, Fault], float] = {}
-        for first in likely:
-            for second in faults:
-                if {target for target, _ in first.changes} & {target for target, _ in second.changes}:
-                    continue
-                if self._time_is_up():
-                    break
-                changes = dict((*first.changes, *second.changes))
-                late = self._late(changes) if self.program.T > LATE else {}
-                if late is None or self.wrong(late):
-                    continue
-                residuals = self._of(changes)
-                if residuals is not None and not self.wrong(residuals):
-                    found[first, second] = max(residuals.values())
+        """Two faults of steps that together give what was returned.
+
+        One in a gate's derivative and one in its slope, since of two on one path neither looks likely by itself; else
+        one that does, with any other.
+        """
+        found = self._together(_on_one_path(faults)) or self._together(product(likely, faults))
         if not found:
             return None
         best = min(found.values())
@@ -224,6 +216,23 @@ class Matching:
         explains = tuple(self.wrong(self.start))
         ordered = tuple(k for k in self.observed if k in explains)
         return [Match(tuple(each), ordered, found[one, two], exact=True) for each in (ones, twos)]
+
+    def _together(self, pairs: Iterable[tuple[Fault, Fault]]) -> dict[tuple[Fault, Fault], float]:
+        """The pairs that leave nothing, with their residuals, of those that there was time for."""
+        found: dict[tuple[Fault, Fault], float] = {}
+        for first, second in pairs:
+            if {target for target, _ in first.changes} & {target for target, _ in second.changes}:
+                continue
+            if self._time_is_up():
+                break
+            changes = dict((*first.changes, *second.changes))
+            late = self._late(changes) if self.program.T > LATE else {}
+            if late is None or self.wrong(late):
+                continue
+            residuals = self._of(changes)
+            if residuals is not None and not self.wrong(residuals):
+                found[first, second] = max(residuals.values())
+        return found
 
     def _nearest(self, near: Mapping[Fault, float], start: Mapping[str, float]) -> tuple[tuple[Fault, float], ...]:
         """The faults that leave least of the disagreement, where that is little."""
@@ -258,6 +267,16 @@ class Matching:
 
     def _time_is_up(self) -> bool:
         return time.process_time() > self.until
+
+
+def _on_one_path(faults: Iterable[Fault]) -> Iterator[tuple[Fault, Fault]]:
+    """Mistakes in one line each, one in the derivative of a gate and one in what its slope makes of it."""
+    of: dict[str, list[Fault]] = {}
+    for fault in faults:
+        if len(fault.changes) == 1:
+            of.setdefault(fault.changes[0][0], []).append(fault)
+    for k in "ifog":
+        yield from product(of.get(f"d{k}", ()), of.get(f"dz_{k}", ()))
 
 
 def _together(residuals: Mapping[str, float]) -> float:
