@@ -3,14 +3,14 @@
 The lines of the right backward pass are run with one of them changed, for every fault of the cell. Where the outcome
 equals what the user returned, to rounding, this is that mistake, or one that the case cannot tell from it: all that
 give the same are named together. What the user returned for an intermediate is handed to the lines after it, so that
-each line is judged by what it was given; then two mistakes in two lines are two independent matches. Two that hide each
-other are looked for in pairs.
+each line is judged by what it was given; then two mistakes in two lines are two independent matches. Where the
+catalogue has nothing, slips of the pen are tried, and two of its mistakes that hide each other, in pairs.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,19 +85,30 @@ class Matching:
         self.steps = {line.target for line in program.lines if line.kind == STEP}
         self.scale = {k: self._largest_at(k, a) for k, a in self.observed.items()}
         self.known = {k: np.isfinite(a) for k, a in self.observed.items()}
+        self.start = self.residuals(program.right)
         self.tried, self.until = 0, np.inf
 
     def _largest_at(self, target: str, a: Array) -> Array:
         """What a target is judged by: its largest entry, at each step where it has some."""
-        whole = _largest(a)
+        size = np.abs(a)
+        size = np.where(np.isfinite(size), size, 0.0)
         if target not in self.steps:
-            return np.array(whole)
-        each = [max(_largest(one), STEP_FLOOR * whole) for one in a]
-        return np.reshape(each, (-1, *[1] * (a.ndim - 1)))
+            return np.asarray(size.max(initial=0.0))
+        each = size.max(axis=tuple(range(1, a.ndim)), initial=0.0, keepdims=True)
+        return np.asarray(np.maximum(each, STEP_FLOOR * each.max(initial=0.0)))
 
     def residuals(self, values: Mapping[str, Array]) -> dict[str, float]:
         """How far the user's targets are from ``values``, each relative to its largest entry (at that step)."""
         return {k: self._residual(k, values[k], ...) for k in self.observed}
+
+    def _residuals_beside(self, values: Mapping[str, Array], start: Mapping[str, float]) -> dict[str, float]:
+        """The same where ``start`` are those of the right lines: most targets are what these give, bit by bit."""
+        right = self.program.right
+        return {
+            k: start[k] if values[k] is right[k] or np.array_equal(values[k], right[k]) else
+            self._residual(k, values[k], ...)
+            for k in self.observed
+        }  # fmt: skip
 
     def _residual(self, target: str, value: Array, at: Any) -> float:
         a, known = self.observed[target][at], self.known[target][at]
@@ -113,11 +124,16 @@ class Matching:
         """The targets that are further off than rounding explains."""
         return frozenset(k for k, r in residuals.items() if not r <= self.tolerance)
 
-    def against(self, faults: Iterable[Fault], *, seconds: float = SECONDS) -> Matched:
-        """Look for the fault, or the few faults, that give what the user returned."""
+    def against(
+        self, faults: Iterable[Fault], *, slips: Callable[[], Iterable[Fault]] = tuple, seconds: float = SECONDS
+    ) -> Matched:
+        """Look for the fault, or the few faults, that give what the user returned.
+
+        ``slips``: asked for more of them where none of ``faults`` fits; of these only one that leaves nothing counts.
+        """
         faults, self.tried = tuple(faults), 0
         self.until = time.process_time() + seconds
-        start = self.residuals(self.program.right)
+        start = self.start
         left = self.wrong(start)
         if not left:
             return Matched(right=True)
@@ -131,6 +147,8 @@ class Matching:
                     outcomes.append((fault, now, residuals))
                 elif not matches:
                     near[fault] = _together(residuals) / _together({k: start[k] for k in residuals})
+            if not outcomes:
+                outcomes = [outcome for outcome in self._outcomes(slips(), made, left) if not outcome[1]]
             if not outcomes:
                 break
             match, left = self._best(outcomes, left)
@@ -203,7 +221,7 @@ class Matching:
         one, two = min(alike, key=lambda pair: sum(not fault.common for fault in pair))
         ones = dict.fromkeys([one, *(a for a, b in alike if b == two), *(b for a, b in alike if a == two)])
         twos = dict.fromkeys([two, *(b for a, b in alike if a == one), *(a for a, b in alike if b == one)])
-        explains = tuple(self.wrong(self.residuals(self.program.right)))
+        explains = tuple(self.wrong(self.start))
         ordered = tuple(k for k in self.observed if k in explains)
         return [Match(tuple(each), ordered, found[one, two], exact=True) for each in (ones, twos)]
 
@@ -234,17 +252,12 @@ class Matching:
         self.tried += 1
         try:
             with np.errstate(all="ignore"):
-                return self.residuals(self.program.run(changes))
+                return self._residuals_beside(self.program.run(changes), self.start)
         except (ValueError, TypeError, IndexError):
             return None
 
     def _time_is_up(self) -> bool:
         return time.process_time() > self.until
-
-
-def _largest(array: Array) -> float:
-    finite = np.abs(array[np.isfinite(array)])
-    return float(finite.max(initial=0.0))
 
 
 def _together(residuals: Mapping[str, float]) -> float:
