@@ -142,9 +142,9 @@ def _head(path: Path, number: int) -> SavedRun:
     try:
         with opened(path, limit=SIZE_LIMIT, wanted="a saved run") as stream:
             line = stream.readline(LINE_LIMIT + 1)
-            if _kind(line) != "saved":
-                raise NotStrictError("its first line is not the head of one")
-            return replace(head_of(parse(line)), path=path, number=number)
+        if _kind(line) != "saved":
+            raise NotStrictError("its first line is not the head of one")
+        return replace(head_of(parse(line)), path=path, number=number)
     except NotStrictError as reason:
         problem = f"{clean(path)} is no saved run: {reason}"
     except ReportError as error:
