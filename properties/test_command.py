@@ -136,6 +136,12 @@ def test_a_fault_that_shows_in_large_shapes_only_is_shrunk(capsys: pytest.Captur
     ran = verify(capsys, functions(slope="3 * p['w'] ** 2 * (1 + (T > 3 and H > 1))"))
     assert ran.code == 1
     assert "does not agree: T=4, B=1, D=1, H=2, seed 0" in ran.out
+    log = read_journal("reports/mine.jsonl")
+    assert log.complete and log.planned == len(log.records) - 1, "it is counted with none of those that were planned"
+    page = Path("reports/mine.html").read_text()
+    first = page.partition("<article>")[2].partition("</article>")[0]
+    assert "T=4, B=1, D=1, H=2, seed 0, the smallest" in first
+    assert "bptt-check verify mine.py --case reports/mine.case.json" in first
 
 
 def test_code_that_raises_at_one_shape_is_inconclusive_and_the_place_is_named(

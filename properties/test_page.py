@@ -167,6 +167,12 @@ def test_a_disagreement_says_what_it_looks_like_and_how_to_mend_it():
     assert all("looks" not in plain[name] for name in ("html", "md", "terminal"))
 
 
+def test_advice_in_words_is_no_line_of_code():
+    cause = {**CAUSE, "code": (), "remedy": "look for a factor"}
+    page = html_report(a_summary(replace(a_record(9, wrong=True), causes=(cause,))))
+    assert "<p>To mend it: look for a factor.</p>" in page and "what belongs there" not in page
+
+
 def test_a_cause_is_named_in_an_annotation_and_in_the_xml_too():
     summary = a_summary(replace(a_record(9, wrong=True), causes=(CAUSE,)))
     (command,) = workflow_commands(summary)

@@ -168,6 +168,7 @@ def test_whatever_a_killed_run_has_left_it_is_read_or_refused(whole, data):
 
 def test_a_folder_stands_for_the_one_run_that_has_left_something_in_it(tmp_path):
     a_journal(tmp_path / "reports" / "gradients.jsonl", a_record(1))
+    a_journal(tmp_path / "reports" / "gradients.previous.jsonl", a_record(1))
     assert journal_of(tmp_path / "reports") == tmp_path / "reports" / "gradients.jsonl"
     a_journal(tmp_path / "killed" / "gradients.running-ab12" / "run.jsonl", a_record(1))
     assert journal_of(tmp_path / "killed") == tmp_path / "killed" / "gradients.running-ab12" / "run.jsonl"
