@@ -323,7 +323,7 @@ def located(blocks: Mapping[str, Block], places: Mapping[str, str]) -> dict[str,
 def references(
     bench: Bench, compared: Mapping[str, Comparison], names: frozenset[str]
 ) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Reference derivatives of some blocks, and what they may be off by: those found already, and those that are cheap."""
+    """Reference derivatives of some blocks, and what they may be off by: those found already, and what is cheap."""
     right, tolerance = {}, {}
     left = REFERENCE_ENTRIES
     for name in [name for name in bench.gradient if name in names]:
