@@ -261,7 +261,9 @@ def judged(bench: Bench, confirmed: Confirmed, resolution: float) -> Block:
     """What a block is found to be after the second look."""
     name = confirmed.comparison.name
     equation = bench.subject.equations.get(name)
-    block = judge(confirmed.comparison, resolution=resolution, equation=equation, timed=is_timed(name))
+    shape, T = confirmed.comparison.shape, bench.subject.case.get("T")
+    timed = is_timed(name) and (name != "x" or shape[:1] == (T,))  # where nobody said so, the batch may be in front
+    block = judge(confirmed.comparison, resolution=resolution, equation=equation, timed=timed)
     look = structure(confirmed.comparison, bench.subject.case) if block.verdict is Verdict.DISAGREES else None
     if look:
         return replace(block, note=f"{block.note}; it {look.message}")

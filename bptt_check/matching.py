@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ class Matching:
                 elif not matches:
                     near[fault] = _together(residuals) / _together({k: start[k] for k in residuals})
             if not outcomes:
-                outcomes = [outcome for outcome in self._outcomes(slips(), made, left) if not outcome[1]]
+                outcomes = list(self._that_leave_nothing(slips(), made))
             if not outcomes:
                 break
             match, left = self._best(outcomes, left)
@@ -199,21 +200,12 @@ class Matching:
         return Match(same, explains, best, exact=False), fewest
 
     def _pair(self, faults: tuple[Fault, ...], likely: list[Fault]) -> list[Match] | None:
-        """Two faults of steps that together give what was returned: one of them likely by itself, with any other."""
-        found: dict[tuple[Fault, Fault], float] = {}
-        for first in likely:
-            for second in faults:
-                if {target for target, _ in first.changes} & {target for target, _ in second.changes}:
-                    continue
-                if self._time_is_up():
-                    break
-                changes = dict((*first.changes, *second.changes))
-                late = self._late(changes) if self.program.T > LATE else {}
-                if late is None or self.wrong(late):
-                    continue
-                residuals = self._of(changes)
-                if residuals is not None and not self.wrong(residuals):
-                    found[first, second] = max(residuals.values())
+        """Two faults of steps that together give what was returned.
+
+        One in a gate's derivative and one in its slope, since of two on one path neither looks likely by itself; else
+        one that does, with any other.
+        """
+        found = self._together(_on_one_path(faults)) or self._together(product(likely, faults))
         if not found:
             return None
         best = min(found.values())
@@ -225,6 +217,39 @@ class Matching:
         ordered = tuple(k for k in self.observed if k in explains)
         return [Match(tuple(each), ordered, found[one, two], exact=True) for each in (ones, twos)]
 
+    def _together(self, pairs: Iterable[tuple[Fault, Fault]]) -> dict[tuple[Fault, Fault], float]:
+        """The pairs that leave nothing, with their residuals, of those that there was time for."""
+        found: dict[tuple[Fault, Fault], float] = {}
+        for first, second in pairs:
+            if {target for target, _ in first.changes} & {target for target, _ in second.changes}:
+                continue
+            if self._time_is_up():
+                break
+            residuals = self._if_nothing_is_left(dict((*first.changes, *second.changes)))
+            if residuals is not None:
+                found[first, second] = max(residuals.values())
+        return found
+
+    def _that_leave_nothing(self, faults: Iterable[Fault], made: Mapping[str, str]) -> Iterator[Outcome]:
+        """Those that explain all that is left beside those of ``made``, until time is up."""
+        for fault in faults:
+            if self._time_is_up():
+                return
+            if not any(target in made for target, _ in fault.changes):
+                residuals = self._if_nothing_is_left({**made, **dict(fault.changes)})
+                if residuals is not None:
+                    yield fault, frozenset(), residuals
+
+    def _if_nothing_is_left(self, changes: Mapping[str, str]) -> dict[str, float] | None:
+        """All residuals if every target is right with these changes. Most are ruled out by the last step or two."""
+        for steps in (1, LATE):
+            if steps < self.program.T and any(target in self.steps for target in changes):
+                late = self._late(changes, steps)
+                if late is None or self.wrong(late):
+                    return None
+        residuals = self._of(changes)
+        return None if residuals is None or self.wrong(residuals) else residuals
+
     def _nearest(self, near: Mapping[Fault, float], start: Mapping[str, float]) -> tuple[tuple[Fault, float], ...]:
         """The faults that leave least of the disagreement, where that is little."""
         shares = []
@@ -234,15 +259,15 @@ class Matching:
                 shares.append((fault, share))
         return tuple(sorted(shares, key=lambda one: one[1])[:NEAREST])
 
-    def _late(self, changes: Mapping[str, str]) -> dict[str, float] | None:
+    def _late(self, changes: Mapping[str, str], steps: int = LATE) -> dict[str, float] | None:
         """The residuals of the last steps alone, of targets that have steps."""
         self.tried += 1
-        at, timed = slice(self.program.T - LATE, None), [k for k in self.observed if k in self.steps]
+        at, timed = slice(self.program.T - steps, None), [k for k in self.observed if k in self.steps]
         if not timed:
             return {}
         try:
             with np.errstate(all="ignore"):
-                values = self.program.late(changes, LATE)
+                values = self.program.late(changes, steps)
         except (ValueError, TypeError, IndexError):
             return None
         return {k: self._residual(k, values[k], at) for k in timed}
@@ -258,6 +283,16 @@ class Matching:
 
     def _time_is_up(self) -> bool:
         return time.process_time() > self.until
+
+
+def _on_one_path(faults: Iterable[Fault]) -> Iterator[tuple[Fault, Fault]]:
+    """Mistakes in one line each, one in the derivative of a gate and one in what its slope makes of it."""
+    of: dict[str, list[Fault]] = {}
+    for fault in faults:
+        if len(fault.changes) == 1:
+            of.setdefault(fault.changes[0][0], []).append(fault)
+    for k in "ifog":
+        yield from product(of.get(f"d{k}", ()), of.get(f"dz_{k}", ()))
 
 
 def _together(residuals: Mapping[str, float]) -> float:

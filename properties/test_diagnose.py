@@ -140,3 +140,11 @@ def test_a_slip_of_the_pen_is_named_exactly_and_with_its_equation(seed):
     causes = diagnosed(layer(cell, dict(slip.changes), layout="packed", steps=(6, 2, 3, 4), seed=seed)).causes
     assert causes[0].exact, causes[:1]  # by another name where a fault of the catalogue comes to the same
     assert slip.equation in (causes[0].equation, *causes[0].equations)
+
+
+def test_of_inputs_whose_time_axis_nobody_named_no_errors_by_step_are_shown():
+    assert check(layer(NP, WRONG_DF)).blocks["x"].by_step is None
+
+
+def test_of_a_cell_that_the_harness_unrolls_errors_of_the_inputs_are_shown_by_step():
+    assert len(check(cell_subject(NP, WRONG_DF)).blocks["x"].by_step) == 4

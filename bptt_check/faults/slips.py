@@ -57,6 +57,9 @@ def _of_line(line: Line, cell: Variant, derivatives: tuple[str, ...]) -> Iterato
         was = _text(node)
         for other in _others(was, cell, derivatives):
             yield f"name-for-another.{n}-{_slug(other)}", _with(tree, n, other), f"has {other} where {was} belongs"
+        if was in VALUES:
+            for new in (*_factors(was)[1:], f"{was}**2"):
+                yield f"slope-for-value.{n}-{_slug(new)}", _with(tree, n, f"({new})"), f"has {new} where {was} belongs"
         for way, new, says in _arithmetic(node, was):
             yield f"{way}.{n}", _with(tree, n, new), says
     if line.kind == SUM:
