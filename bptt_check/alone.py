@@ -27,6 +27,7 @@ SMALL = 32
 FEW = 3  # entries that show a wrong block, and its largest, where no more is asked for
 ESCALATION = 2000  # loss evaluations after which no more directions are drawn where each costs a ladder
 
+FOUND = "{count} wrong entries found among {size}"
 BELOW_ROUNDING = "partly below what rounding and noise leave visible here; agrees at a rescaled point"
 
 
@@ -98,9 +99,14 @@ class Alone:
         return abs(gap) <= (min(allowed, SHARE * abs(self.worst.discrepancy)) if grave else allowed)
 
     def beside(self, right: Array, tolerance: Array) -> Block | None:
-        """The verdict from a right gradient, where that is what was measured; ``None`` where it decides nothing."""
+        """The verdict from a right gradient, where that is what was measured; ``None`` where it decides nothing.
+
+        What rounding inside could do to a block that is not gravely off is not held against it.
+        """
         if not self.is_borne_out_by(right, tolerance):
             return None
+        if not self.is_grave():
+            tolerance = np.maximum(tolerance, self.bench.blunt(self.name))
         known = Confirmed(beside(self.bench, self.name, right, tolerance))
         block = judged(self.bench, known, self.resolution)
         if block.verdict is not Verdict.DISAGREES:
@@ -218,7 +224,7 @@ class Alone:
         found, dense = search.locate(a.size, off=group_off, is_wrong=is_wrong, likely=likely, rng=bench.rng)
         compared = self._judged(found) if found else None
         if compared is not None and compared.verdict is Verdict.DISAGREES:
-            count = "most entries disagree" if dense else f"{len(found)} wrong entries found among {a.size}"
+            count = "most entries disagree" if dense else FOUND.format(count=len(found), size=a.size)
             return replace(compared, compared=a.size, note=count, by_step=None, norms=None)
         return self._excused(along, off, weights.reshape(a.shape))
 
