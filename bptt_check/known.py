@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from bptt_check.faults import Fault, catalogue, of_states_handed_out
+from bptt_check.faults import Fault, catalogue, of_states_handed_out, slips
 from bptt_check.lstm.forward import Trace
 from bptt_check.lstm.variants import Gate
 from bptt_check.matching import Matched, Matching
@@ -69,9 +69,18 @@ class Known(ABC):
     def faults(self) -> tuple[Fault, ...]:
         """The catalogue, but for what a cell that is unrolled by the harness cannot get wrong."""
 
+    def _slips(self) -> tuple[Fault, ...]:
+        """Every slip in one line, for where the catalogue has nothing."""
+        return ()
+
+    def _of_theirs(self, faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
+        if not any(name.startswith("next ") for name in self.subject.interventions):
+            return faults
+        return tuple(f for f in faults if all(target != "dh" for target, _ in f.changes))
+
     def matched(self) -> Matched:
-        """The gradient held against the catalogue."""
-        return self.matching.against(self.faults)
+        """The gradient held against the catalogue, and where that has nothing against every slip in one line."""
+        return self.matching.against(self.faults, slips=self._slips)
 
     def unlike(self, matched: Matched) -> frozenset[str]:
         """The user's arrays that do not hold what the lines give with all mistakes made that were found.
@@ -185,9 +194,10 @@ class KnownCell(Known):
         faults = catalogue(self.recognised.variant)
         if self.arriving.dl_ds.any() or self.arriving.dl_again.any():
             faults = (*of_states_handed_out(self.recognised.variant), *faults)
-        if not any(name.startswith("next ") for name in self.subject.interventions):
-            return faults
-        return tuple(f for f in faults if all(target != "dh" for target, _ in f.changes))
+        return self._of_theirs(faults)
+
+    def _slips(self) -> tuple[Fault, ...]:
+        return self._of_theirs(slips(self.recognised.variant))
 
     def arriving_at(self, right: Mapping[str, Array]) -> dict[str, Array]:
         """The same of intermediates, by their names; at a ``next □(t)`` arrives what step t+1 hands back."""

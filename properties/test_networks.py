@@ -166,7 +166,10 @@ def test_the_mistakes_of_a_network_change_its_gradient_or_do_not_run(form):
         except ValueError:
             continue  # shapes do not fit: nobody's program runs with this mistake here
         right = chain.right
-        assert any(not np.allclose(wrong[k], right[k], rtol=1e-9, atol=1e-12) for k in right), fault.id
+        assert any(
+            wrong[k].shape != right[k].shape or not np.allclose(wrong[k], right[k], rtol=1e-9, atol=1e-12)
+            for k in right
+        ), fault.id
 
 
 def test_the_page_of_equations_has_those_of_networks():

@@ -13,11 +13,12 @@ WIDEST = 512  # one-hot inputs and targets have no more classes
 
 
 def whole(array: Array) -> bool:
-    """Whether it holds whole numbers from 0 on, and not one throughout, as arrays that only make a beginning do."""
+    """Whether it holds classes: whole numbers from 0 on, not one throughout, and not one-hot already."""
     if array.dtype.kind not in "iuf" or not (array >= 0).all():
         return False
     varied = array.size == 1 or bool((array != array.flat[0]).any())
-    return varied and bool((array == np.floor(array)).all())
+    one_hot = array.ndim > 1 and array.shape[-1] > 1 and bool((array.sum(axis=-1) == 1).all())
+    return varied and not one_hot and bool((array == np.floor(array)).all())
 
 
 def in_time(array: Array) -> list[Array]:

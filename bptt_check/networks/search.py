@@ -35,7 +35,7 @@ EXACT = 1e-9  # how far two computations of one number may be apart in float64, 
 SINGLE = 1e-3  # and in float32
 SINGLE_TRIALS = 1e-4
 RANDOM_POINTS = 2
-SECONDS = 2.5  # of the processor, after which the search ends
+SECONDS = 3.0  # of the processor, after which the search ends
 LAYERS = (2, 3)
 Entries = Mapping[str, Array]
 

@@ -238,18 +238,24 @@ OF_READOUT = (
     *(
         Way(
             f"output-derivative-of-step-{name}",
-            "dl|dW_yh|db_y",
+            "dl|dW_yh" if permuted else "dl|dW_yh|db_y",
             swap_text("dy[t]", f"dy[{index}]"),
             f"{{target}} takes dy of {said}",
             why,
             EACH,
         )
-        for name, index, said, why in (
-            ("before", "max(t-1, 1)", "step t−1", _SLIP),
-            ("before-wrapping", "t-1 or T", "step t−1, and of step T at t = 1", "−1 is the last element of a list"),
-            ("after", "min(t+1, T)", "step t+1", _SLIP),
-            ("last", "T", "step T at every step", "a variable that still holds the last step"),
-            ("reversed", "T+1-t", "step T+1−t", "the list is read forwards, while the loop runs backwards"),
+        for name, index, said, why, permuted in (  # a sum does not see an order
+            ("before", "max(t-1, 1)", "step t−1", _SLIP, False),
+            (
+                "before-wrapping",
+                "t-1 or T",
+                "step t−1, and of step T at t = 1",
+                "−1 is the last element of a list",
+                True,
+            ),
+            ("after", "min(t+1, T)", "step t+1", _SLIP, False),
+            ("last", "T", "step T at every step", "a variable that still holds the last step", False),
+            ("reversed", "T+1-t", "step T+1−t", "the list is read forwards, while the loop runs backwards", True),
         )
     ),
     Way(

@@ -1,6 +1,6 @@
 """One sequence, column vectors, a dict a step, and a loss over y = V h + c, softmax: the LSTM of many a blog.
 
-Of the cell nothing shows but the loss behind an output layer, so it is not recognised, and no cause can be named."""
+Of the cell nothing shows but the loss behind an output layer, and its targets are made while it is computed."""
 
 import numpy as np
 
