@@ -17,13 +17,12 @@ from bptt_check.faults import WAYS, Fault, faults_of
 from bptt_check.lstm.forward import over_time
 from bptt_check.networks.cells import Cell, Steps
 from bptt_check.networks.readout import LAYER, Goal, layer_shapes, outputs
-from bptt_check.networks.stages import Chain, Stage
+from bptt_check.networks.stages import BACKWARD, Chain, Stage
 from bptt_check.networks.ways_between import OF_DIRECTIONS, OF_LAYERS
 from bptt_check.networks.ways_output import OF_LOSS, OF_READOUT
 from bptt_check.program import STEP, Line, Lines
 
 Array = np.ndarray[Any, Any]
-BACKWARD = "backward"
 BOTH_WAYS = (
     Line("dl_forward", "dl[t][:, :H]", "N2", STEP),
     Line("dl_backward", "dl[T+1-t][:, H:]", "N2", STEP),

@@ -18,9 +18,10 @@ import numpy as np
 from bptt_check.errors import BpttCheckError
 from bptt_check.networks.cells import COMMON, RARE, Cell
 from bptt_check.networks.data import WIDEST, in_time, one_hot_widths, whole
-from bptt_check.networks.plan import BACKWARD, Part, Plan
+from bptt_check.networks.plan import Part, Plan
 from bptt_check.networks.reach import arrays_held_meanwhile, arrays_within_reach
 from bptt_check.networks.record import RecognisedNetwork, taken
+from bptt_check.networks.stages import BACKWARD
 from bptt_check.networks.tops import NetworkTrials, Top, Tops
 from bptt_check.points import Array
 from bptt_check.recognise.axes import INPUTS, in_order, orders, stacked

@@ -11,6 +11,7 @@ import numpy as np
 from bptt_check.program import Lines
 
 Array = np.ndarray[Any, Any]
+BACKWARD = "backward"  # the part whose own time runs the other way
 UNNAMED = ("", "loss", "output", "apart", "inputs")  # stages of which there is one: their targets need no label
 
 
@@ -69,9 +70,9 @@ class Chain:
         return {name: value[-steps:] for name, value in self.run(changes).items() if len(value) == self.T}
 
     def contributions(self) -> dict[str, Array]:
-        """What each step adds to each sum, (T, …), the last step of a part that runs backwards in time first."""
+        """What each step adds to each sum, (T, …); a part that runs backwards in time is turned round."""
         return {
-            _named(target, stage.label): array
+            _named(target, stage.label): array[::-1] if stage.label == BACKWARD else array
             for stage in self.stages
             for target, array in stage.lines.contributions().items()
         }
