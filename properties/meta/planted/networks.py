@@ -101,7 +101,9 @@ def planted(form: str, seed: int) -> tuple[Any, Subject]:
                 wrong = chain.run(dict(faults[n].changes))
         except (ValueError, TypeError, IndexError):
             continue
-        off = (np.abs(wrong[k] - chain.right[k]).max() / np.abs(chain.right[k]).max() for k in returned)
-        if all(np.isfinite(wrong[k]).all() for k in returned) and max(off) > 1e-6:
+        largest = {k: np.abs(chain.right[k]).max() for k in returned}
+        if not all(np.isfinite(wrong[k]).all() and wrong[k].shape == chain.right[k].shape for k in returned):
+            continue
+        if any(np.abs(wrong[k] - chain.right[k]).max() > 1e-6 * (largest[k] or 1.0) for k in returned):
             return faults[n], subject_of(found, dict(faults[n].changes))
     raise ValueError(f"no fault changes {form}, seed {seed}")
