@@ -102,9 +102,9 @@ class Bench:
         That of the point alone says too little where a softmax saturates, or terms cancel: what is added up inside may
         be far larger than what is left of it. So points scaled down count too, once asked for, unless ``here``.
         """
-        size = min(self.size, rounding.GENUINE * self.tame.change)
-        largest = max(self.rounding.sensitivity[name] * self.scale(name), size, 0.0 if here else self.tame.largest)
-        return ROUNDING_SAFETY * self.eps * largest / self.scale(name)
+        size, scale = min(self.size, rounding.GENUINE * self.tame.change), self.scale(name)
+        largest = max(self.rounding.sensitivity[name] * scale, size, 0.0 if here else self.tame.largest)
+        return ROUNDING_SAFETY * self.eps * largest / scale
 
     def lost_inside(self, name: str, eps: float) -> float:
         """The most that rounding inside could put on an entry in a precision, by what this block itself shows.

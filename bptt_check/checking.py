@@ -14,7 +14,7 @@ from bptt_check.bench import Bench
 from bptt_check.compare import overall
 from bptt_check.diagnose import diagnose, enlarged, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
-from bptt_check.flat import layouts, put_together, shapes_of
+from bptt_check.flat import layouts, not_finite, put_together, shapes_of
 from bptt_check.levels import Levels, levels
 from bptt_check.localise import wrong_lines
 from bptt_check.looking import (
@@ -231,11 +231,11 @@ def _finite(gradient: Mapping[str, Array]) -> Mapping[str, Array]:
 
 def _with_those_missing(subject: Subject, seen: Observations, found: Mapping[str, Block]) -> dict[str, Block]:
     """All blocks in the subject's order: those compared, those that are not finite, and those not returned."""
-    blocks = {}
+    blocks, broken = {}, not_finite(seen.gradient)
     for name, array in subject.blocks.items():
         if name not in found:
             blocks[name] = Block(name, Verdict.NOT_RETURNED, array.shape, subject.equations.get(name))
-        elif not np.isfinite(seen.gradient[name]).all():
+        elif name in broken:
             blocks[name] = replace(found[name], verdict=Verdict.DISAGREES, note="not finite")
         else:
             blocks[name] = found[name]
@@ -303,7 +303,7 @@ def _benched_and_looked(
 def _there(seen: Observations, gradient: Mapping[str, Array]) -> Mapping[str, Array] | None:
     """The gradient at the second point, if it has all blocks and is finite."""
     there = seen.gradient_elsewhere
-    return there if set(there) == set(gradient) and all(np.isfinite(a).all() for a in there.values()) else None
+    return there if set(there) == set(gradient) and not not_finite(there) else None
 
 
 def _bench(
@@ -341,7 +341,7 @@ def _on_the_bench(
         reference=reference,
         size=abs(seen.loss),
         rng=rng,
-        broken=frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all()),
+        broken=not_finite(seen.gradient),
         sweeping=options.sweeping,
     )
     if seen.repeats < 2:  # asked to be quick

@@ -19,7 +19,7 @@ import numpy as np
 from bptt_check.lstm.activations import LOGISTIC, activation_named
 from bptt_check.lstm.aligned import empty, full, whole_lines
 from bptt_check.lstm.copies import CHUNK_BYTES, OnSteps, untold
-from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, Layout, columns, in_chunks
+from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, Layout, columns, in_chunks, layout_of
 from bptt_check.lstm.forward import Trace
 from bptt_check.lstm.variants import Gate
 
@@ -62,7 +62,7 @@ def derivatives(
     """
     B, D = trace.x[1].shape
     H = trace.s[0].shape[-1]
-    layout = Layout(trace.variant, D, H)
+    layout = layout_of(trace.variant, D, H)
     every = columns(layout, trace.T, B, names, owner, within)
     local = _Local(trace, layout)
     kind = np.result_type(local.kind, dl_dh)
@@ -181,10 +181,12 @@ class _Step:
 
 def _through_time(local: _Local, b: int, chunk: Columns, dl_dh: Array, kind: Any) -> Array:
     H, N, T = local.H, len(chunk), local.trace.T
-    timed, started = chunk.timed(), np.searchsorted(chunk.start, np.arange(T + 2), side="right")
+    timed, started = chunk.timed, np.searchsorted(chunk.start, np.arange(T + 2), side="right")
     old, new = full((local.height, N), 0, kind), full((local.height, N), 0, kind)
     spare, total = empty((H, N), kind), np.zeros(N, kind)
-    injections = _injections(local, chunk[: int(np.searchsorted(chunk.key, FIRST_TIMED))], N)
+    if (injections := chunk.worked_out.get("injections")) is None:
+        lasting = chunk[: int(np.searchsorted(chunk.key, FIRST_TIMED))]
+        injections = chunk.worked_out["injections"] = _injections(local, lasting, N)
     for node, where in timed.get(1, ()):
         if node.endswith("0"):
             old[local.at[node[0]] + chunk.row[where], np.arange(where.start, where.stop)] = 1
