@@ -27,14 +27,15 @@ import numpy as np  # noqa: E402
 from planted import on_trial, passes, spoilt  # noqa: E402
 
 from bptt_check import Subject, Verdict, check  # noqa: E402
-from bptt_check.campaign.user import Wanted, verify  # noqa: E402
+from bptt_check.campaign.user import verify  # noqa: E402
+from bptt_check.campaign.wanted import Wanted  # noqa: E402
 from bptt_check.lstm.variants import VARIANTS, variant_named  # noqa: E402
 from bptt_check.planting.control import Control  # noqa: E402
 
 CONTROL = ("planted", "possible", "caught", "named", "right", "tied", "equivalent", "elsewhere")
 YES_NO = ("no", "yes")
 LARGE = (20, 4, 8, 16)  # T, B, D, H at which a diagnosis is timed
-TIMED_FORMS = ("layer, packed", "cell, none", "cell, all")
+TIMED_FORMS = ("layer, ours", "layer, packed", "cell, none", "cell, all")
 CAUTION = """\
 How far these figures reach:
 
@@ -81,8 +82,7 @@ def tasks(seeds: range, shrunk: int, planted: int) -> Iterator[Task]:
             yield "shrunk", "cell, none", seed
     for n, cell in enumerate(VARIANTS):
         for form in TIMED_FORMS:
-            if form.startswith("layer") or not cell.gate_recurrence:
-                yield "timed", f"{cell.name}, {form}", n
+            yield "timed", f"{cell.name}, {form}", n
 
 
 def singles(form: str, seed: int) -> Row:

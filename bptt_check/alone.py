@@ -9,12 +9,13 @@ import numpy as np
 
 from bptt_check import directions, search
 from bptt_check.bench import KINK, Bench
-from bptt_check.compare import is_timed, judge
+from bptt_check.compare import REFERENCE_SAFETY, Comparison, is_timed, judge
 from bptt_check.confirm import Confirmed, confirm, relieved
+from bptt_check.differences.estimate import Estimate
 from bptt_check.glance import Glance
 from bptt_check.results import Block, Verdict
 from bptt_check.seen import Off
-from bptt_check.settle import GRAVE
+from bptt_check.settle import GRAVE, SHARE
 from bptt_check.structure import structure
 from bptt_check.subject import Array
 
@@ -31,7 +32,10 @@ BELOW_ROUNDING = "partly below what rounding and noise leave visible here; agree
 
 @dataclass
 class Alone:
-    """One block, looked at along directions of its own. ``tolerances`` are those of all directions that covered it."""
+    """One block, looked at along directions of its own. ``tolerances`` are those of all directions that covered it.
+
+    ``borne_out``: that it is gravely off has been seen together with others. ``few``: it was shown by a few entries.
+    """
 
     bench: Bench
     name: str
@@ -42,7 +46,7 @@ class Alone:
     worst: Off | None = None
     along_worst: Array | None = None
     borne_out: bool = False
-    whole: bool = True
+    few: bool = False
 
     seen: float = np.inf
     drawn: int = 0
@@ -83,6 +87,27 @@ class Alone:
         assert self.worst is not None and self.along_worst is not None
         return self.along_worst, self.worst.discrepancy
 
+    def is_borne_out_by(self, right: Array, tolerance: Array) -> bool:
+        """Whether a right gradient is what its worst direction found, which explains that this one is off."""
+        assert self.worst is not None and self.along_worst is not None
+        if right.shape != self.divisor.shape or not np.isfinite(right).all():
+            return False
+        gap = self.worst.discrepancy + float(np.sum((self.bench.gradient[self.name] - right) * self.along_worst))
+        allowed = self.worst.tolerance + float(np.sum(np.abs(self.along_worst) * tolerance))
+        grave = self.is_grave()
+        return abs(gap) <= (min(allowed, SHARE * abs(self.worst.discrepancy)) if grave else allowed)
+
+    def beside(self, right: Array, tolerance: Array) -> Block | None:
+        """The verdict from a right gradient, where that is what was measured; ``None`` where it decides nothing."""
+        if not self.is_borne_out_by(right, tolerance):
+            return None
+        known = Confirmed(beside(self.bench, self.name, right, tolerance))
+        block = judged(self.bench, known, self.resolution)
+        if block.verdict is not Verdict.DISAGREES:
+            return None
+        self.confirmed = known
+        return block
+
     def block(self) -> Block:
         """The verdict from directions where they agree and see finely enough, from entries elsewhere."""
         worst = self.worst
@@ -90,7 +115,7 @@ class Alone:
         along = self._along(worst)
         if along.verdict is Verdict.AGREES and worst.ratio <= 1:
             return along
-        few = None if self.whole else self._few()
+        few = self._few() if self.borne_out else None
         if few is not None:
             return few
         dear = worst.ratio > 1 and not self.bench.subject.stacked and self.bench.bill.total > DEAR
@@ -116,14 +141,15 @@ class Alone:
         )
 
     def _few(self) -> Block | None:
-        """A few entries of a block that is known to be wrong, its largest among them; ``None`` where none is wrong."""
+        """A few entries of a block that is known to be wrong, its largest among them; ``None`` where most are right."""
         a = self.bench.gradient[self.name]
         few = np.unique([int(np.abs(a).argmax()), *self.bench.rng.permutation(a.size)[:FEW]])
         sample = self._judged(few)
-        if sample.verdict is not Verdict.DISAGREES:
-            return None
         wrong = int(self.confirmed.comparison.wrong.sum()) if self.confirmed else 0
-        note = f"{wrong} of the {len(few)} entries looked at disagree" if len(few) < a.size else sample.note
+        if sample.verdict is not Verdict.DISAGREES or 2 * wrong <= len(few):
+            return None
+        self.few = len(few) < a.size
+        note = f"{wrong} of the {len(few)} entries looked at disagree" if self.few else sample.note
         return replace(sample, compared=a.size, note=note)
 
     def _looked_up(self, along: Block) -> Block:
@@ -223,11 +249,20 @@ def drawn(bench: Bench, divisor: Mapping[str, Array], names: tuple[str, ...]) ->
     return {name: bench.rng.standard_normal(divisor[name].shape) / divisor[name] for name in names}
 
 
+def beside(bench: Bench, name: str, right: Array, tolerance: Array) -> Comparison:
+    """All entries of a block beside the right ones, which may be off by that much."""
+    error, none = tolerance.reshape(-1) / REFERENCE_SAFETY, np.zeros(right.size)
+    known = Estimate(right.reshape(-1), none, error, none, evaluations=0, method="")
+    return replace(bench.compared(name, np.arange(right.size), known), error=error)
+
+
 def judged(bench: Bench, confirmed: Confirmed, resolution: float) -> Block:
     """What a block is found to be after the second look."""
     name = confirmed.comparison.name
     equation = bench.subject.equations.get(name)
-    block = judge(confirmed.comparison, resolution=resolution, equation=equation, timed=is_timed(name))
+    shape, T = confirmed.comparison.shape, bench.subject.case.get("T")
+    timed = is_timed(name) and (name != "x" or shape[:1] == (T,))  # where nobody said so, the batch may be in front
+    block = judge(confirmed.comparison, resolution=resolution, equation=equation, timed=timed)
     look = structure(confirmed.comparison, bench.subject.case) if block.verdict is Verdict.DISAGREES else None
     if look:
         return replace(block, note=f"{block.note}; it {look.message}")

@@ -368,16 +368,26 @@ class Bench:
 
     def nearby(self, far: float) -> Bench | None:
         """The same at a point moved by that share, by the same rounding levels; ``None`` where the subject fails."""
-        point = {
-            name: array * (1 + far * self.rng.uniform(-1, 1, array.shape))
-            for name, array in self.reference.point.items()
-        }
+        point = {}
+        for name, array in self.reference.point.items():
+            moved = array * (1 + far * self.rng.uniform(-1, 1, array.shape))
+            point[name] = moved.astype(self.point[name].dtype).astype(array.dtype)  # the same in both precisions
         self.bill.gradients += 1
         try:
             gradient = self.subject.gradient(point)
         except (SubjectFailed, SubjectError):
             return None
         return replace(self, reference=replace(self.reference, point=point), gradient=gradient)
+
+    def handed_out(self) -> Mapping[str, Array] | None:
+        """The gradient where the reference is taken, in the subject's own precision; ``None`` where it fails."""
+        self.bill.gradients += 1
+        try:
+            return self.subject.gradient(
+                {name: array.astype(self.point[name].dtype) for name, array in self.reference.point.items()}
+            )
+        except (SubjectFailed, SubjectError):
+            return None
 
     def moved(self, factor: float) -> Bench | None:
         """The same subject with its point scaled by ``factor``; ``None`` where loss or gradient is not finite there."""

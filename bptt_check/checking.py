@@ -12,13 +12,15 @@ import numpy as np
 from bptt_check import joint, rounding
 from bptt_check.bench import Bench
 from bptt_check.compare import overall
-from bptt_check.diagnose import diagnose, enlarged, located, references
+from bptt_check.diagnose import Diagnosing, enlarged, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.flat import layouts, not_finite, put_together, shapes_of
+from bptt_check.in_full import in_full
 from bptt_check.levels import Levels, levels
 from bptt_check.localise import wrong_lines
 from bptt_check.looking import (
     Looked,
+    Right,
     along_directions,
     at_a_glance,
     entry_by_entry,
@@ -153,29 +155,33 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
     if seen.random_loss or seen.random_gradient or not gradient:
         return _nothing_compared(subject, seen)
     finite = _finite(gradient)
+
+    def reference(of: Subject) -> Right:
+        return references(bench, looked.comparisons) if of is subject else _references_of(of, options, rng)
+
+    diagnosing = Diagnosing(subject, gradient, reference)
+    known = diagnosing.by_the_cell if options.causes else None
     try:
-        bench, looked = _benched_and_looked(subject, seen, finite, eps, rng, options, asked)
+        bench, looked = _benched_and_looked(subject, seen, finite, eps, rng, options, asked, known)
     except ReferenceUnsafe as unsafe:
         bench = _bench(subject, seen, finite, eps, rng, replace(options, method="differences"), why=str(unsafe))
-        looked = _looked(bench, seen, options, asked)
+        looked = _looked(bench, seen, options, asked, known)
     blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
     remarks = (Finding(remark.kind, remark.message) for remark in subject.remarks)
-    findings = [*seen.findings, *looked.findings, *remarks]
+    said: list[Finding] = []
     causes: tuple[Cause, ...] = ()
     if options.causes and any(block.verdict is Verdict.DISAGREES for block in blocks.values()):
         line = wrong_lines(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
-        findings += [line.finding] if line else []
-
-        def reference(of: Subject) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
-            return references(bench, looked.comparisons) if of is subject else _references_of(of, options, rng)
-
-        found = diagnose(subject, gradient, reference)
-        causes, blocks = found.causes, located(blocks, found.where)
+        said += [line.finding] if line else []
+        found = diagnosing.diagnosis()
+        looked = in_full(bench, looked, *found.right, asked)
+        causes, blocks = found.causes, located(_with_those_missing(subject, seen, looked.blocks), found.where)
         if line and not any(cause.exact for cause in causes):
             told = line.causes or _told_elsewhere(subject)
             causes = told if told and all(cause.exact for cause in told) else (*told, *causes)
-        findings += [Finding("no-known-cause", found.untold)] if found.untold and not causes and not line else []
-        findings += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
+        said += [Finding("no-known-cause", found.untold)] if found.untold and not causes and not line else []
+        said += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
+    findings = [*seen.findings, *looked.findings, *remarks, *said]
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
         later = looked.later
@@ -207,9 +213,7 @@ def _told_elsewhere(subject: Subject) -> tuple[Cause, ...]:
     return found.causes if found else ()
 
 
-def _references_of(
-    subject: Subject, options: _Options, rng: np.random.Generator
-) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+def _references_of(subject: Subject, options: _Options, rng: np.random.Generator) -> Right:
     """The same code at another case: its reference derivatives, and what they may be off by."""
     eps = max(float(np.finfo(np.result_type(*subject.point.values())).eps), float(np.finfo(np.float64).eps))
     seen = observe(subject, eps=eps, rng=rng, repeats=2)
@@ -277,11 +281,12 @@ def _benched_and_looked(
     rng: np.random.Generator,
     options: _Options,
     asked: float,
+    known: Callable[[], Right] | None,
 ) -> tuple[Bench, Looked]:
     """A large subject is looked at from afar first; where that does not settle it, and else, as all are."""
     if options.entries == "all" or total_size(gradient.values()) <= joint.LEAST:
         bench = _bench(subject, seen, gradient, eps, rng, options)
-        return bench, _looked(bench, seen, options, asked)
+        return bench, _looked(bench, seen, options, asked, known)
     there = _there(seen, gradient) if options.method != "differences" else None
     proof = Proof(None, np.inf, 0)
     if there:
@@ -297,7 +302,7 @@ def _benched_and_looked(
         return bench, looked
     chosen = replace(chosen, evaluations=bench.bill.losses - seen.evaluations)
     bench = _bench(subject, seen, gradient, eps, rng, options, chosen=chosen)
-    return bench, _looked(bench, seen, options, asked)
+    return bench, _looked(bench, seen, options, asked, known)
 
 
 def _there(seen: Observations, gradient: Mapping[str, Array]) -> Mapping[str, Array] | None:
@@ -351,7 +356,9 @@ def _on_the_bench(
     return bench
 
 
-def _looked(bench: Bench, seen: Observations, options: _Options, asked: float) -> Looked:
+def _looked(
+    bench: Bench, seen: Observations, options: _Options, asked: float, known: Callable[[], Right] | None
+) -> Looked:
     n, elsewhere = total_size(bench.gradient.values()), (seen.elsewhere, seen.gradient_elsewhere)
     limit = STACKED_ENTRIES if bench.subject.stacked else SINGLE_ENTRIES
     limit = limit if bench.reference.exact else max(limit, DIFFERENCE_ENTRIES)
@@ -359,7 +366,7 @@ def _looked(bench: Bench, seen: Observations, options: _Options, asked: float) -
         glanced = options.entries == "auto" and bench.subject.stacked
         first = at_a_glance(bench, asked, elsewhere) if glanced else None
         return first or entry_by_entry(bench, asked)
-    return along_directions(bench, asked, elsewhere, whole=options.causes)
+    return along_directions(bench, asked, elsewhere, known)
 
 
 def _nothing_compared(subject: Subject, seen: Observations) -> Result:

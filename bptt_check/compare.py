@@ -56,7 +56,13 @@ class Comparison:
     @property
     def tolerance(self) -> Array:
         """What |analytic − reference| may be without anything being wrong."""
-        return np.asarray(ROUNDING_SAFETY * self.level + REFERENCE_SAFETY * self.error)
+        return np.asarray(ROUNDING_SAFETY * self.level + REFERENCE_SAFETY * self.error + self.underflow)
+
+    @property
+    def underflow(self) -> float:
+        """The smallest number that the subject's own precision holds with all its digits: what is less may be 0."""
+        kind = next((kind for kind in (np.float64, np.float32) if self.eps <= np.finfo(kind).eps), np.float16)
+        return float(np.finfo(kind).tiny)
 
     @property
     def difference(self) -> Array:
@@ -71,8 +77,9 @@ class Comparison:
 
     @property
     def size(self) -> Array:
-        """The larger of |analytic| and |reference|."""
-        return np.maximum(np.where(np.isfinite(self.analytic), np.abs(self.analytic), 0), np.abs(self.reference))
+        """The larger of |analytic| and |reference|; 0 where both may have underflown."""
+        size = np.maximum(np.where(np.isfinite(self.analytic), np.abs(self.analytic), 0), np.abs(self.reference))
+        return np.where(size < self.underflow, 0, size)
 
     def floor(self, resolution: float) -> Array:
         """Size below which no method could show a relative error of ``resolution`` in an entry."""
@@ -104,8 +111,8 @@ class Comparison:
 def judge(comparison: Comparison, *, resolution: float, equation: str | None = None, timed: bool = False) -> Block:
     """Verdict, worst entry and resolution of one block. ``resolution`` is the one asked for."""
     c = comparison
-    scale = np.maximum(c.size, c.floor(resolution))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    scale = np.maximum(np.maximum(c.size, c.floor(resolution)), c.underflow)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         shown = c.analytic if c.own is None else c.own
         off = np.where(np.isfinite(shown), np.abs(shown - c.reference), np.inf)
         relative = np.where(off > 0, off / scale, 0.0)

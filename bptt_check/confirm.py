@@ -26,12 +26,14 @@ from bptt_check.differences.estimate import taken
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.quotients import QUOTIENTS, held_against_quotients
 from bptt_check.settle import GRAVE
+from bptt_check.stairs import from_afar
 from bptt_check.subject import Array
 
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
 MOST_TABLEAUX = 4000  # that are spent on the entries of one block
 ROUNDED = 500.0  # ulps of an entry that a constant rounded to the own precision may put on it, everywhere alike
 TRIALS = (1e-4, 1e-4, 1e-4, 1e-2, 1e-2)  # how far off are points nearby at which a fault must stay what it is
+NEAREST = 3  # of them, at which a share that has dropped out is still what it was
 AVERAGED = 64  # points an ulp away over which a gradient is averaged that its own rounding blurs
 MUCH = 1e-3  # share of an entry from which digits lost inside may be what is off in it everywhere alike
 ALL = 1e-3  # nearness to −1 of a share that says: the gradient is nothing beside the reference
@@ -89,7 +91,10 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     elif len(disputed):
         comparison = _finer(bench, comparison, disputed)
     comparison, kinks = _kinks(bench, comparison, _suspects(bench, comparison, resolution))
+    if not bench.reference.exact:
+        comparison = _seen_from_afar(bench, comparison)
     ambiguous = comparison.wrong & (comparison.difference <= blunt + REFERENCE_SAFETY * comparison.error) & ~steady
+    ambiguous &= ~_restless(bench, comparison, np.flatnonzero(ambiguous)[:LOOKED_AT])
     if not ambiguous.any():
         if not comparison.wrong.any():
             comparison = _averaged(bench, comparison, resolution)
@@ -211,6 +216,21 @@ def _finer(bench: Bench, c: Comparison, places: Array) -> Comparison:
     return _on_ladders(bench, c, rest, scatter=len(rest) <= LOOKED_AT) if len(rest) else c
 
 
+def _seen_from_afar(bench: Bench, c: Comparison) -> Comparison:
+    """What is off all the same, where the loss is a staircase: against its slope from afar (stairs.py)."""
+    for place in [
+        *_disputed(c)[:1],
+        *np.flatnonzero(c.wrong),
+    ]:  # the most disputed first: it may say that all is smooth
+        if not c.wrong[place]:
+            continue
+        seen = from_afar(bench, c.name, int(c.entries[place]))
+        if seen is None:
+            break
+        c = _updated(c, np.array([place]), seen.value, seen.error, seen.roundoff)
+    return c
+
+
 def _on_ladders(bench: Bench, c: Comparison, places: Array, *, scatter: bool) -> Comparison:
     estimate = bench.refined(c.name, c.entries[places])
     c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
@@ -282,6 +302,33 @@ def _steady(bench: Bench, c: Comparison, places: Array) -> Array:
         same &= (ratio > 1 / STEADY) & (ratio < STEADY)
     steady[asked[same]] = True
     return steady
+
+
+def _restless(bench: Bench, c: Comparison, places: Array) -> Array:
+    """Which entries are off by another share at each point nearby, and by the same in either precision.
+
+    Rounding that changes from point to point is two thousand times as large in float64 as in long double. So where the
+    gradients in both are all but one, and long double is off by far more than what they differ by, it is not rounding.
+    """
+    restless = np.zeros(len(c.entries), dtype=bool)
+    if bench.plain is None or bench.subject.gradient_noise or not len(places):
+        return restless
+    entries = c.entries[places]
+    with np.errstate(all="ignore"):
+        share = (c.analytic - c.reference)[places] / c.reference[places]
+    unsteady, apart = np.zeros(len(places), dtype=bool), 0.0
+    for far in TRIALS[:NEAREST]:
+        near = bench.nearby(far)
+        own = None if near is None else near.handed_out()
+        if near is None or own is None:
+            return restless
+        apart = max(apart, float(np.abs(own[c.name] - near.gradient[c.name]).max(initial=0.0)))
+        there = near.compared(c.name, entries)
+        with np.errstate(all="ignore"):
+            ratio = (there.analytic - there.reference) / there.reference / share
+        unsteady |= (ratio < 1 / STEADY) | (ratio > STEADY)
+    restless[places] = unsteady & (c.difference[places] > ROUNDING_SAFETY * apart)
+    return restless
 
 
 def _borne_out(bench: Bench, c: Comparison, place: Array) -> bool:

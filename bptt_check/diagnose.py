@@ -15,7 +15,6 @@ import numpy as np
 
 from bptt_check.bench import Bench
 from bptt_check.compare import Comparison
-from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.known import ULPS, Known
 from bptt_check.matching import Match, Matched
 from bptt_check.patterns import REGIONS, Pattern, Place, patterns, steps_in_words, where
@@ -25,7 +24,7 @@ from bptt_check.subject import Array, Subject
 
 LARGE = {"T": 6, "B": 3, "D": 4, "H": 5}  # a case where two mistakes seldom give the same: all lengths differ
 SEED = 20  # of that case
-REFERENCE_ENTRIES = 512  # that are compared one by one for the sake of a pattern
+REFERENCE_ENTRIES = 768  # that are compared one by one for the sake of a pattern
 Sides = tuple[dict[str, Array], Mapping[str, Array], Mapping[str, Array]]  # the gradient, the right one, the tolerance
 Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # right gradients by block, and what they may be off by
 Reference = Callable[[Subject], Right]
@@ -37,6 +36,7 @@ class Diagnosis:
 
     ``recognised``: the cell that the subject computes, if it is one of the family. ``unfinished`` says so where time
     was up before the whole catalogue had been tried; ``untold`` what could not be told, where there is no cause.
+    ``right``: what is known of the right gradient, and what it may be off by.
     """
 
     causes: tuple[Cause, ...] = ()
@@ -44,10 +44,16 @@ class Diagnosis:
     recognised: Recognised | None = None
     unfinished: str = ""
     untold: str = ""
+    right: Right = field(default_factory=lambda: ({}, {}))
 
 
 def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Reference | None = None) -> Diagnosis:
-    """What the disagreement of a subject is likely to come from.
+    """What the disagreement of a subject is likely to come from; see :class:`Diagnosing`."""
+    return Diagnosing(subject, gradient, reference).diagnosis()
+
+
+class Diagnosing:
+    """A disagreement being diagnosed. Which cell it is, is found out at most once.
 
     Parameters
     ----------
@@ -58,18 +64,33 @@ def diagnose(subject: Subject, gradient: Mapping[str, Array], reference: Referen
 
     Nothing is offered for a gradient that is right.
     """
-    finite = {name: np.asarray(a) for name, a in gradient.items() if np.isfinite(a).all()}
-    with np.errstate(all="ignore"):
-        own = _Look(subject, finite, reference)
-        larger = None if _is_large(subject) else _look_at_larger(subject, reference)
-        causes = larger.causes() if larger else ()
-        if not causes:  # what has been looked for at the larger case is not looked for again
-            causes = own.structural() if larger and larger.searched else own.causes()
-        if len(finite) < len(gradient):  # what is not finite has not been explained
-            causes = tuple(replace(cause, exact=False) for cause in causes)
-        unfinished = "" if causes else own.unfinished or (larger.unfinished if larger else "")
-        untold = "" if causes or unfinished else own.untold()
-        return Diagnosis(causes, own.where(), own.recognised, unfinished, untold)
+
+    def __init__(self, subject: Subject, gradient: Mapping[str, Array], reference: Reference | None = None) -> None:
+        self.subject, self.gradient, self.reference = subject, gradient, reference
+        self.finite = {name: np.asarray(a) for name, a in gradient.items() if np.isfinite(a).all()}
+
+    @cached_property
+    def _own(self) -> _Look:
+        with np.errstate(all="ignore"):
+            return _Look(self.subject, self.finite, self.reference)
+
+    def by_the_cell(self) -> Right:
+        """The right gradient by the equations of the cell, if it is a known one, and what it may be off by."""
+        return self._own.known.reference() if self._own.known else ({}, {})
+
+    def diagnosis(self) -> Diagnosis:
+        """Causes and places."""
+        own = self._own
+        with np.errstate(all="ignore"):
+            larger = None if _is_large(self.subject) else _look_at_larger(self.subject, self.reference)
+            causes = larger.causes() if larger else ()
+            if not causes:  # what has been looked for at the larger case is not looked for again
+                causes = own.structural() if larger and larger.searched else own.causes()
+            if len(self.finite) < len(self.gradient):  # what is not finite has not been explained
+                causes = tuple(replace(cause, exact=False) for cause in causes)
+            unfinished = "" if causes else own.unfinished or (larger.unfinished if larger else "")
+            untold = "" if causes or unfinished else own.untold()
+            return Diagnosis(causes, own.where(), own.recognised, unfinished, untold, own.right)
 
 
 def enlarged(subject: Subject) -> Subject | None:
@@ -79,7 +100,7 @@ def enlarged(subject: Subject) -> Subject | None:
     try:
         larger = subject.again(**LARGE, rng=SEED)
         larger.gradient(larger.blocks)
-    except (SubjectFailed, SubjectError):
+    except Exception:  # whatever their code has to say of a shape that it does not take
         return None
     return larger
 
@@ -200,6 +221,11 @@ class _Look:
             if len(steps) and len(r) > 1:
                 said[name] = f"wrong {steps_in_words([int(t) for t in steps], len(r))}"
         return said
+
+    @property
+    def right(self) -> Right:
+        """What is known of the right gradient, and what it may be off by."""
+        return ({}, {}) if self._sides is None else self._sides[1:]
 
     @cached_property
     def _sides(self) -> Sides | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from bptt_check.faults import Fault, catalogue, of_states_handed_out
+from bptt_check.faults import Fault, catalogue, of_states_handed_out, slips
 from bptt_check.lstm.forward import Trace
 from bptt_check.lstm.variants import Gate
 from bptt_check.matching import Matched, Matching
@@ -45,13 +45,16 @@ class Known:
         faults = catalogue(self.recognised.variant)
         if self.arriving.dl_ds.any() or self.arriving.dl_again.any():
             faults = (*of_states_handed_out(self.recognised.variant), *faults)
+        return self._of_theirs(faults)
+
+    def _of_theirs(self, faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
         if not any(name.startswith("next ") for name in self.subject.interventions):
             return faults
         return tuple(f for f in faults if all(target != "dh" for target, _ in f.changes))
 
     def matched(self) -> Matched:
-        """The gradient held against the catalogue."""
-        return self.matching.against(self.faults)
+        """The gradient held against the catalogue, and where that has nothing against every slip in one line."""
+        return self.matching.against(self.faults, slips=lambda: self._of_theirs(slips(self.recognised.variant)))
 
     def unlike(self, matched: Matched) -> frozenset[str]:
         """The user's arrays that do not hold what the lines give with all mistakes made that were found.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,6 +25,7 @@ from bptt_check.subject import Array, Point
 DIRECTIONS = 3  # over all blocks at once; each block has one more of its own where those leave a doubt
 MANY = 12  # blocks, beyond which one direction over all of them is saved: each has one of its own
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
+Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # gradients by block, and what they may be off by
 STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
 
 
@@ -32,15 +33,21 @@ STALE = 1e-5  # and by at least this share of an entry: the second point is a hu
 class Looked:
     """What a look found: a block for each gradient, findings, and the chance that an error was missed.
 
-    ``comparisons`` are those entries that were looked at on their own.
     ``later``: the direction along which a later gradient, elsewhere, was looked at too, if it was.
+    ``confirmed`` are those entries that were looked at on their own; of the blocks in ``few`` they are a few of many.
     """
 
     blocks: Mapping[str, Block]
     findings: tuple[Finding, ...]
     miss_probability: float
     later: Off | None = None
-    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+    confirmed: Mapping[str, Confirmed] = field(default_factory=dict)
+    few: frozenset[str] = frozenset()
+
+    @property
+    def comparisons(self) -> dict[str, Comparison]:
+        """The entries that were looked at on their own, by block."""
+        return {name: c.comparison for name, c in self.confirmed.items()}
 
 
 def entry_by_entry(bench: Bench, resolution: float) -> Looked:
@@ -52,17 +59,17 @@ def entry_by_entry(bench: Bench, resolution: float) -> Looked:
     borne_out = settled(bench, grave)
     confirmed = {name: confirm(bench, c, resolution, borne_out=name in borne_out) for name, c in compared.items()}
     blocks = {name: judged(bench, c, resolution) for name, c in confirmed.items()}
-    comparisons = {name: c.comparison for name, c in confirmed.items()}
-    return Looked(blocks, _findings(bench, confirmed), 0.0, comparisons=comparisons)
+    return Looked(blocks, found_in(bench, confirmed), 0.0, confirmed=confirmed)
 
 
 def along_directions(
-    bench: Bench, resolution: float, elsewhere: Elsewhere | None = None, *, whole: bool = True
+    bench: Bench, resolution: float, elsewhere: Elsewhere | None = None, known: Callable[[], Right] | None = None
 ) -> Looked:
     """All blocks along a few directions at once; where one is off or too blunt, each along its own, then entries.
 
-    ``elsewhere``: a second point and the gradient there, looked at in passing where that costs nothing.
-    ``whole=False``: a block that is gravely wrong beyond doubt is shown by a few entries, not by all.
+    ``elsewhere``: a second point and the gradient there, looked at in passing where that costs nothing. ``known``:
+    asked for the right gradient by the equations of the cell where a block is gravely off; what that says and a
+    direction bears out needs no entries. Otherwise a block that is gravely wrong beyond doubt is shown by a few.
     """
     seen = glance(bench, DIRECTIONS, elsewhere, resolution=resolution)
     if seen and _settles(bench, seen, resolution):
@@ -71,10 +78,12 @@ def along_directions(
             return settled_so
     seen = glance_at_each(bench, seen) if seen else _one_by_one(bench)
     looks = _looks(bench, seen, resolution)
-    borne_out = settled(bench, {name: look.worst_along() for name, look in looks.items() if look.is_grave()})
+    blocks = _beside_known(looks, known) if known else {}
+    left = {name: look for name, look in looks.items() if name not in blocks}
+    borne_out = settled(bench, {name: look.worst_along() for name, look in left.items() if look.is_grave()})
     for name in borne_out:
-        looks[name].borne_out, looks[name].whole = True, whole
-    blocks = {name: look.block() for name, look in looks.items()}
+        looks[name].borne_out = True
+    blocks = {name: blocks[name] if name in blocks else look.block() for name, look in looks.items()}
     if not seen.agrees and all(b.verdict is Verdict.AGREES for b in blocks.values()):
         for look in looks.values():
             look.look(draws=DIRECTIONS)
@@ -86,8 +95,8 @@ def along_directions(
         blocks = {name: looks[name].with_lesser(block, seen, off) for name, block in blocks.items()}
     confirmed = {name: look.confirmed for name, look in looks.items() if look.confirmed}
     missed = _missed([look.tolerances for look in looks.values()], resolution)
-    comparisons = {name: c.comparison for name, c in confirmed.items()}
-    return Looked(blocks, _findings(bench, confirmed), missed, seen.elsewhere, comparisons)
+    few = frozenset(name for name, look in looks.items() if look.few)
+    return Looked(blocks, found_in(bench, confirmed), missed, seen.elsewhere, confirmed, few)
 
 
 def at_a_glance(bench: Bench, resolution: float, elsewhere: Elsewhere) -> Looked | None:
@@ -201,6 +210,16 @@ def _looks(bench: Bench, seen: Glance, resolution: float) -> dict[str, Alone]:
     return looks
 
 
+def _beside_known(looks: Mapping[str, Alone], known: Callable[[], Right]) -> dict[str, Block]:
+    """Blocks beside the right gradient by a cell's equations, if that bears out one at least that is gravely off."""
+    grave = [name for name, look in looks.items() if look.is_grave()]
+    right, tolerance = known() if grave else ({}, {})
+    if not any(name in right and looks[name].is_borne_out_by(right[name], tolerance[name]) for name in grave):
+        return {}
+    found = {k: look.beside(right[k], tolerance[k]) for k, look in looks.items() if k in right}
+    return {name: block for name, block in found.items() if block is not None}
+
+
 def _missed(covered: Sequence[Sequence[float]], resolution: float) -> float:
     """The chance that an error went unseen, in the block where it is largest; ``covered``: by block, the tolerances."""
     alike = len({len(tolerances) for tolerances in covered}) == 1
@@ -235,7 +254,8 @@ def stale(off: Off) -> tuple[Finding, ...]:
     return ()
 
 
-def _findings(bench: Bench, confirmed: Mapping[str, Confirmed]) -> tuple[Finding, ...]:
+def found_in(bench: Bench, confirmed: Mapping[str, Confirmed]) -> tuple[Finding, ...]:
+    """What is worth saying of the entries that were looked at: their structure, kinks, rounding."""
     looks = {
         name: structure(c.comparison, bench.subject.case) for name, c in confirmed.items() if name not in bench.broken
     }

@@ -3,15 +3,16 @@
 The lines of the right backward pass are run with one of them changed, for every fault of the cell. Where the outcome
 equals what the user returned, to rounding, this is that mistake, or one that the case cannot tell from it: all that
 give the same are named together. What the user returned for an intermediate is handed to the lines after it, so that
-each line is judged by what it was given; then two mistakes in two lines are two independent matches. Two that hide each
-other are looked for in pairs.
+each line is judged by what it was given; then two mistakes in two lines are two independent matches. Where the
+catalogue has nothing, slips of the pen are tried, and two of its mistakes that hide each other, in pairs.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -85,19 +86,30 @@ class Matching:
         self.steps = {line.target for line in program.lines if line.kind == STEP}
         self.scale = {k: self._largest_at(k, a) for k, a in self.observed.items()}
         self.known = {k: np.isfinite(a) for k, a in self.observed.items()}
+        self.start = self.residuals(program.right)
         self.tried, self.until = 0, np.inf
 
     def _largest_at(self, target: str, a: Array) -> Array:
         """What a target is judged by: its largest entry, at each step where it has some."""
-        whole = _largest(a)
+        size = np.abs(a)
+        size = np.where(np.isfinite(size), size, 0.0)
         if target not in self.steps:
-            return np.array(whole)
-        each = [max(_largest(one), STEP_FLOOR * whole) for one in a]
-        return np.reshape(each, (-1, *[1] * (a.ndim - 1)))
+            return np.asarray(size.max(initial=0.0))
+        each = size.max(axis=tuple(range(1, a.ndim)), initial=0.0, keepdims=True)
+        return np.asarray(np.maximum(each, STEP_FLOOR * each.max(initial=0.0)))
 
     def residuals(self, values: Mapping[str, Array]) -> dict[str, float]:
         """How far the user's targets are from ``values``, each relative to its largest entry (at that step)."""
         return {k: self._residual(k, values[k], ...) for k in self.observed}
+
+    def _residuals_beside(self, values: Mapping[str, Array], start: Mapping[str, float]) -> dict[str, float]:
+        """The same where ``start`` are those of the right lines: most targets are what these give, bit by bit."""
+        right = self.program.right
+        return {
+            k: start[k] if values[k] is right[k] or np.array_equal(values[k], right[k]) else
+            self._residual(k, values[k], ...)
+            for k in self.observed
+        }  # fmt: skip
 
     def _residual(self, target: str, value: Array, at: Any) -> float:
         a, known = self.observed[target][at], self.known[target][at]
@@ -113,11 +125,16 @@ class Matching:
         """The targets that are further off than rounding explains."""
         return frozenset(k for k, r in residuals.items() if not r <= self.tolerance)
 
-    def against(self, faults: Iterable[Fault], *, seconds: float = SECONDS) -> Matched:
-        """Look for the fault, or the few faults, that give what the user returned."""
+    def against(
+        self, faults: Iterable[Fault], *, slips: Callable[[], Iterable[Fault]] = tuple, seconds: float = SECONDS
+    ) -> Matched:
+        """Look for the fault, or the few faults, that give what the user returned.
+
+        ``slips``: asked for more of them where none of ``faults`` fits; of these only one that leaves nothing counts.
+        """
         faults, self.tried = tuple(faults), 0
         self.until = time.process_time() + seconds
-        start = self.residuals(self.program.right)
+        start = self.start
         left = self.wrong(start)
         if not left:
             return Matched(right=True)
@@ -131,6 +148,8 @@ class Matching:
                     outcomes.append((fault, now, residuals))
                 elif not matches:
                     near[fault] = _together(residuals) / _together({k: start[k] for k in residuals})
+            if not outcomes:
+                outcomes = list(self._that_leave_nothing(slips(), made))
             if not outcomes:
                 break
             match, left = self._best(outcomes, left)
@@ -181,21 +200,12 @@ class Matching:
         return Match(same, explains, best, exact=False), fewest
 
     def _pair(self, faults: tuple[Fault, ...], likely: list[Fault]) -> list[Match] | None:
-        """Two faults of steps that together give what was returned: one of them likely by itself, with any other."""
-        found: dict[tuple[Fault, Fault], float] = {}
-        for first in likely:
-            for second in faults:
-                if {target for target, _ in first.changes} & {target for target, _ in second.changes}:
-                    continue
-                if self._time_is_up():
-                    break
-                changes = dict((*first.changes, *second.changes))
-                late = self._late(changes) if self.program.T > LATE else {}
-                if late is None or self.wrong(late):
-                    continue
-                residuals = self._of(changes)
-                if residuals is not None and not self.wrong(residuals):
-                    found[first, second] = max(residuals.values())
+        """Two faults of steps that together give what was returned.
+
+        One in a gate's derivative and one in its slope, since of two on one path neither looks likely by itself; else
+        one that does, with any other.
+        """
+        found = self._together(_on_one_path(faults)) or self._together(product(likely, faults))
         if not found:
             return None
         best = min(found.values())
@@ -203,9 +213,42 @@ class Matching:
         one, two = min(alike, key=lambda pair: sum(not fault.common for fault in pair))
         ones = dict.fromkeys([one, *(a for a, b in alike if b == two), *(b for a, b in alike if a == two)])
         twos = dict.fromkeys([two, *(b for a, b in alike if a == one), *(a for a, b in alike if b == one)])
-        explains = tuple(self.wrong(self.residuals(self.program.right)))
+        explains = tuple(self.wrong(self.start))
         ordered = tuple(k for k in self.observed if k in explains)
         return [Match(tuple(each), ordered, found[one, two], exact=True) for each in (ones, twos)]
+
+    def _together(self, pairs: Iterable[tuple[Fault, Fault]]) -> dict[tuple[Fault, Fault], float]:
+        """The pairs that leave nothing, with their residuals, of those that there was time for."""
+        found: dict[tuple[Fault, Fault], float] = {}
+        for first, second in pairs:
+            if {target for target, _ in first.changes} & {target for target, _ in second.changes}:
+                continue
+            if self._time_is_up():
+                break
+            residuals = self._if_nothing_is_left(dict((*first.changes, *second.changes)))
+            if residuals is not None:
+                found[first, second] = max(residuals.values())
+        return found
+
+    def _that_leave_nothing(self, faults: Iterable[Fault], made: Mapping[str, str]) -> Iterator[Outcome]:
+        """Those that explain all that is left beside those of ``made``, until time is up."""
+        for fault in faults:
+            if self._time_is_up():
+                return
+            if not any(target in made for target, _ in fault.changes):
+                residuals = self._if_nothing_is_left({**made, **dict(fault.changes)})
+                if residuals is not None:
+                    yield fault, frozenset(), residuals
+
+    def _if_nothing_is_left(self, changes: Mapping[str, str]) -> dict[str, float] | None:
+        """All residuals if every target is right with these changes. Most are ruled out by the last step or two."""
+        for steps in (1, LATE):
+            if steps < self.program.T and any(target in self.steps for target in changes):
+                late = self._late(changes, steps)
+                if late is None or self.wrong(late):
+                    return None
+        residuals = self._of(changes)
+        return None if residuals is None or self.wrong(residuals) else residuals
 
     def _nearest(self, near: Mapping[Fault, float], start: Mapping[str, float]) -> tuple[tuple[Fault, float], ...]:
         """The faults that leave least of the disagreement, where that is little."""
@@ -216,15 +259,15 @@ class Matching:
                 shares.append((fault, share))
         return tuple(sorted(shares, key=lambda one: one[1])[:NEAREST])
 
-    def _late(self, changes: Mapping[str, str]) -> dict[str, float] | None:
+    def _late(self, changes: Mapping[str, str], steps: int = LATE) -> dict[str, float] | None:
         """The residuals of the last steps alone, of targets that have steps."""
         self.tried += 1
-        at, timed = slice(self.program.T - LATE, None), [k for k in self.observed if k in self.steps]
+        at, timed = slice(self.program.T - steps, None), [k for k in self.observed if k in self.steps]
         if not timed:
             return {}
         try:
             with np.errstate(all="ignore"):
-                values = self.program.late(changes, LATE)
+                values = self.program.late(changes, steps)
         except (ValueError, TypeError, IndexError):
             return None
         return {k: self._residual(k, values[k], at) for k in timed}
@@ -234,7 +277,7 @@ class Matching:
         self.tried += 1
         try:
             with np.errstate(all="ignore"):
-                return self.residuals(self.program.run(changes))
+                return self._residuals_beside(self.program.run(changes), self.start)
         except (ValueError, TypeError, IndexError):
             return None
 
@@ -242,9 +285,14 @@ class Matching:
         return time.process_time() > self.until
 
 
-def _largest(array: Array) -> float:
-    finite = np.abs(array[np.isfinite(array)])
-    return float(finite.max(initial=0.0))
+def _on_one_path(faults: Iterable[Fault]) -> Iterator[tuple[Fault, Fault]]:
+    """Mistakes in one line each, one in the derivative of a gate and one in what its slope makes of it."""
+    of: dict[str, list[Fault]] = {}
+    for fault in faults:
+        if len(fault.changes) == 1:
+            of.setdefault(fault.changes[0][0], []).append(fault)
+    for k in "ifog":
+        yield from product(of.get(f"d{k}", ()), of.get(f"dz_{k}", ()))
 
 
 def _together(residuals: Mapping[str, float]) -> float:

@@ -17,10 +17,12 @@ from bptt_check.differences import Method, Richardson
 from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along
 from bptt_check.differences.ladder import laddered
+from bptt_check.stairs import climbs
 from bptt_check.subject import Array
 
 GRAVE = 1e3  # how far beyond all that rounding inside could do, so that rounding need not be looked at
 SHARE = 0.05  # of what one block is off by, within which the quotient must find the sum of all
+LEAST = 0.25  # of what one block is off by, that the sum of all is at least
 FEWEST = 2  # blocks: one alone is looked at on its own
 
 
@@ -34,6 +36,8 @@ def settled(bench: Bench, off: Mapping[str, tuple[Array, float]]) -> frozenset[s
         return frozenset()
     weights = bench.rng.uniform(0.5, 1.5, len(usable))
     signs = bench.rng.choice([-1.0, 1.0], len(usable))
+    while abs(weights @ signs) < LEAST:  # a kink that the blocks have in common would stand still
+        signs = bench.rng.choice([-1.0, 1.0], len(usable))
     v = {name: w * s * part / gap for (name, (part, gap)), w, s in zip(usable.items(), weights, signs, strict=True)}
     expected = float(weights @ signs)
     norm = bench.norm(v)
@@ -51,4 +55,7 @@ def settled(bench: Bench, off: Mapping[str, tuple[Array, float]]) -> frozenset[s
     if not abs(found - expected) + unsure <= SHARE:
         return frozenset()
     left, right, blurred = bench.one_sided(v)
-    return frozenset(usable) if abs(right - left) + blurred <= SHARE else frozenset()
+    kinked = not abs(right - left) + blurred <= SHARE * min(1.0, abs(expected))
+    if kinked or (not bench.reference.exact and climbs(bench, v)):
+        return frozenset()
+    return frozenset(usable)

@@ -71,6 +71,37 @@ def test_what_was_wrong_and_is_more_wrong_is_worse_and_a_little_more_is_not():
     assert changes([wrong(1e-3)], [wrong("nan")]).of(Kind.WORSE)[0].growth == math.inf
 
 
+def elsewhere(record: Record, point: str = "elsewhere", **fields: object) -> Record:
+    """The same case at other numbers, which its record tells apart."""
+    return replace(with_block(record, "W_fh", **fields), data={"point": point})
+
+
+RULES_OF_SIZE = [parse_rule("worse"), parse_rule("max_error:2x"), parse_rule("resolution:2x")]
+
+
+@given(old=st.floats(1e-9, 2), new=st.floats(1e-9, 2), seen=st.floats(1e-16, 1e-6))
+def test_how_wrong_something_is_at_other_numbers_is_no_regression(old, new, seen):
+    before = elsewhere(WRONG, "here", max_relative_error=old, resolution=1e-16)
+    after = elsewhere(WRONG, "there", max_relative_error=new, resolution=seen)
+    found = changes([before], [after])
+    assert kinds(found) == {} and broken(found, RULES_OF_SIZE) == ()
+    assert kinds(changes([RIGHT], [after])) == {("case 1", "W_fh"): "worse"}, "that it is wrong is one"
+
+
+def test_examples_are_held_against_each_other_where_all_of_them_are_the_same():
+    def drawn(*points: str, error: float) -> list[Record]:
+        return [elsewhere(WRONG, point, max_relative_error=error) for point in points]
+
+    assert kinds(changes(drawn("a", "b", error=1e-3), drawn("b", "a", error=1.0))) == {("case 1", "W_fh"): "worse"}
+    for others in (("a",), ("a", "c"), ("a", "b", "b"), ("a", "")):
+        assert kinds(changes(drawn("a", "b", error=1e-3), drawn(*others, error=1.0))) == {}
+
+
+def test_entries_that_were_sampled_are_no_measure():
+    few = [elsewhere(WRONG, max_relative_error=error, compared=2) for error in (1e-3, 1.0)]
+    assert kinds(changes(few[:1], few[1:])) == {}
+
+
 def test_what_is_no_longer_decided_is_worse():
     unsure = replace(with_block(RIGHT, "b_f", verdict="INCONCLUSIVE"), verdict="INCONCLUSIVE")
     assert kinds(changes([RIGHT], [unsure])) == {("case 1", "b_f"): "worse"}
@@ -147,7 +178,8 @@ def test_what_changed_is_said_worst_first_and_cut_where_it_is_long():
     text = said(changes([a_record(seed) for seed in range(40)], new), [parse_rule("missing"), parse_rule("worse")])
     lines = text.splitlines()
     assert lines[0].endswith("38 worse, 0 missing, 0 better, 0 new, 242 same")
-    assert re.fullmatch(r"  worse   case 2, W_fh: AGREES → DISAGREES, error \d\.\de-1\d → 0\.30", lines[1])
+    error, seen = r"error \d\.\de-1\d → 0\.30", r"in units of the resolution 1\.0 → 3\.0e\+09"
+    assert re.fullmatch(f"  worse   case 2, W_fh: AGREES → DISAGREES, {error}, {seen}", lines[1])
     assert "  and 18 more rows: worse" in lines
     assert "  rule missing: kept" in lines
     assert lines[-1].startswith("  rule worse: broken by 38 rows, first by case 2")

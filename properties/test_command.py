@@ -479,3 +479,117 @@ def test_what_cannot_be_saved_or_compared_is_told_before_anything_runs(
     assert (ran.code, ran.out) == (2, "")
     assert said in ran.err and ran.err.count("\n") == 1
     assert sorted(path.name for path in Path("reports").iterdir()) in (["mine.jsonl"], ["mine.jsonl", "runs"])
+
+
+# What is asked for, and what shows while it is done
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--cases", "0"), "'0' is not a whole number of at least 1"),
+        (("--cases", "ten"), "'ten' is not a whole number of at least 1"),
+        (("--seed", "-1"), "'-1' is not a whole number of at least 0"),
+        (("verify", "mine.py", "--time", "0"), "'0' is not a number of seconds above 0"),
+        (("verify", "mine.py", "--resolution", "often"), "'often' is not a number between 1e-15 and 1"),
+        (("verify", "mine.py", "--resolution", "nan"), "'nan' is not a number between 1e-15 and 1"),
+        (("verify", "mine.py", "--point", "none.npz"), "there is no file none.npz"),
+    ],
+)
+def test_a_number_or_file_that_cannot_be_is_refused_by_option(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    ran = Ran(capsys, *arguments)
+    assert ran.code == 2
+    assert f"argument {arguments[-2]}: {said}" in ran.err and not Path("reports").exists()
+
+
+def test_the_first_two_minutes_lead_from_nothing_to_a_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = Ran(capsys, "init", "first.py")
+    assert ran.code == 0
+    line = ran.out.partition("verify it with  ")[2].split()
+    assert line[:2] == ["bptt-check", "verify"]
+    assert Ran(capsys, *line[1:], "--cases", "2").code == 0
+    assert Ran(capsys, "init", "first.py").code == 2, "what is there is not overwritten"
+    ran = Ran(capsys, "demo")
+    assert ran.code == 0 and "looks exactly like" in ran.out
+
+
+def test_an_interrupt_before_anything_has_run_is_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bptt_check.starting.write", interrupted)
+    ran = Ran(capsys, "init", "first.py")
+    assert (ran.code, ran.err.strip()) == (130, "bptt-check: interrupted")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no pseudo-terminal")
+@pytest.mark.parametrize("command", [("--cases", "3", "--jobs", "1"), ("verify", "mine.py", "--cases", "2")])
+def test_where_somebody_watches_a_line_shows_how_far_it_is(command: tuple[str, ...]) -> None:
+    import pty
+
+    Path("mine.py").write_text(functions())
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+    watched = [sys.executable, "-m", "bptt_check", *command]
+    ran = subprocess.run(watched, stdout=subprocess.PIPE, stderr=theirs, env=environment, timeout=120)
+    os.close(theirs)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert ran.returncode == 0 and b"%" not in ran.stdout
+    assert re.search(r"\[\.+\] 0/\d+    0 %", shown) and re.search(r"\[#{24}\] (\d+)/\1  100 %", shown), shown
+
+
+# What a file may define
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "said"),
+    [
+        (CELL + CELL.replace("Rnn", "Other"), "mine.py", "defines Rnn, Other; say which is meant, as mine.py:Rnn"),
+        (CELL, "mine.py:Nothing", "mine.py has no Nothing; it defines np, Rnn"),
+        (
+            "class Half:\n    def forward(self): ...\n    backward = forward\n",
+            "mine.py",
+            "Half has forward, backward but",
+        ),
+        ("subject = 3\n", "mine.py", "is of type int; it must be"),
+        ("def subject(size): ...\n", "mine.py", "asks for size; it is called with T, B, D, H and rng, by name"),
+        (
+            "def subject(T): return 3\n",
+            "mine.py",
+            "must return a bptt_check.Subject; it returned int",
+        ),
+        ("x = 1\ny = 1 / 0\n", "mine.py", "(line 2)"),
+    ],
+)
+def test_a_file_that_defines_something_else_is_told_what_it_must(
+    capsys: pytest.CaptureFixture[str], text: str, target: str, said: str
+) -> None:
+    Path("mine.py").write_text(text)
+    ran = Ran(capsys, "verify", target, "--cases", "1")
+    assert ran.code in (2, 3)
+    assert said in " ".join((ran.out + ran.err).split()), ran.out + ran.err
+
+
+@pytest.mark.parametrize(
+    "define",
+    ["def subject(**given):", "def subject(*rest, T=2, rng=None):"],
+)
+def test_a_function_gets_what_it_asks_for_by_name(capsys: pytest.CaptureFixture[str], define: str) -> None:
+    pair = "lambda p: (p['w'] ** 2).sum(), lambda p: {'w': 2 * p['w']}"
+    body = f"    return Subject.from_functions({pair}, {{'w': np.ones(2)}})"
+    ran = verify(capsys, f"import numpy as np\nfrom bptt_check import Subject\n{define}\n{body}\n", "--cases", "2")
+    assert ran.code == 0, ran.out + ran.err
+
+
+def test_an_array_file_that_holds_no_named_arrays_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    np.save("bare.npy", np.ones(2))
+    np.savez("objects.npz", x=np.array([{}], dtype=object))
+    Path("rubbish.npz").write_bytes(b"PK rubbish")
+    for name, said in (("bare.npy", "one bare array"), ("objects.npz", "unpickled"), ("rubbish.npz", "cannot be read")):
+        ran = verify(capsys, CELL, "--point", name)
+        assert ran.code == 2 and said in ran.err, (name, ran.err)

@@ -10,11 +10,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "meta"))
 
-from planted.spoilt import cell_subject, functions, layer
+from planted.spoilt import cell_subject, counts, functions, layer
 
-from bptt_check import check
+from bptt_check import Subject, check
 from bptt_check.diagnose import diagnose
-from bptt_check.lstm.variants import variant_named
+from bptt_check.faults import slips
+from bptt_check.lstm.variants import VARIANTS, variant_named
+from bptt_check.results import Verdict
 
 NP = variant_named("NP")
 WRONG_DF = {"df": "s[t] * ds"}
@@ -42,6 +44,32 @@ def test_the_printed_cause_names_the_mistake_its_equation_and_the_line_to_mend()
 )
 def test_the_place_of_a_weight_says_which_derivative_on_the_way_to_it_goes_wrong(change, block, said):
     assert said in diagnosed(cell_subject(NP, change, taps="all")).where[block]
+
+
+class ForFew:
+    """A wrong cell whose code refuses the larger case at which mistakes are told apart."""
+
+    state = ("h",)
+
+    def parameters(self, D, H):
+        assert H < 4, "at most three"
+        return {"W": (H, D + H)}
+
+    def forward(self, p, x, prev, tap):
+        xh = np.hstack([x, prev["h"]])
+        h = np.tanh(xh @ p["W"].T)
+        return {"h": h}, (xh, h)
+
+    def backward(self, p, cache, d):
+        xh, h = cache
+        dz = (1 - h**2) * d["h"]
+        dx, dh = np.hsplit(dz @ p["W"], [xh.shape[1] - h.shape[1]])
+        return {"W": -dz.T @ xh}, dx, {"h": dh}
+
+
+def test_a_cell_that_refuses_larger_shapes_is_told_about_at_its_own():
+    result = check(Subject.from_cell(ForFew, T=2, B=2, D=1, H=2, rng=0))
+    assert result.verdict is Verdict.DISAGREES and "-1" in result.causes[0].explanation.replace("−", "-")
 
 
 def test_several_mistakes_are_said_to_be_several():
@@ -101,3 +129,22 @@ def test_last_steps_and_zeros_before_them_are_seen_in_numbers_alone():
     cause = check(functions(NP, change)[0]).causes[0]
     assert (cause.fault, cause.exact, cause.explains) == ("last-step", True, ("x",))
     assert "zero but for the last step" in cause.explanation
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_slip_of_the_pen_is_named_exactly_and_with_its_equation(seed):
+    rng = np.random.default_rng(seed)
+    cell = VARIANTS[int(rng.integers(len(VARIANTS)))]
+    every = slips(cell)
+    slip = next(s for k in rng.permutation(len(every)) if counts(cell, s := every[k], (6, 2, 3, 4), seed))
+    causes = diagnosed(layer(cell, dict(slip.changes), layout="packed", steps=(6, 2, 3, 4), seed=seed)).causes
+    assert causes[0].exact, causes[:1]  # by another name where a fault of the catalogue comes to the same
+    assert slip.equation in (causes[0].equation, *causes[0].equations)
+
+
+def test_of_inputs_whose_time_axis_nobody_named_no_errors_by_step_are_shown():
+    assert check(layer(NP, WRONG_DF)).blocks["x"].by_step is None
+
+
+def test_of_a_cell_that_the_harness_unrolls_errors_of_the_inputs_are_shown_by_step():
+    assert len(check(cell_subject(NP, WRONG_DF)).blocks["x"].by_step) == 4

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bptt_check.differences import Central, ComplexStep, Richardson
 from bptt_check.differences.evaluate import along, partials
 from bptt_check.differences.noise import noise_level
+from bptt_check.differences.stairs import step_height
 
 FUNCTIONS = {
     "sin": (np.sin, np.cos),
@@ -82,6 +83,21 @@ def test_planted_noise_is_measured_within_a_factor_of_ten(noise, seed):
     rng = np.random.default_rng(seed)
     measured = noise_level(lambda t: np.sin(1 + t) + noise * rng.standard_normal(), spacing=1e-13)
     assert noise / 10 < measured < noise * 10
+
+
+@given(height=st.sampled_from([1e-2, 1e-5, 1e-8]), tread=st.floats(1e-6, 0.1), slope=st.floats(-3, 3))
+def test_the_steps_of_a_staircase_are_as_high_as_they_were_built(height, tread, slope):
+    def stairs(t):
+        return height * np.floor(t / tread + 0.3) + np.sin(slope * t)
+
+    assert step_height(stairs, width=0.25, ulp=1e-17, noise=1e-12) == pytest.approx(height, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    "smooth", [np.exp, np.abs, lambda t: np.sin(1e4 * t), lambda t: np.tanh(1e6 * t), lambda t: float(t > 0.01)]
+)
+def test_what_is_continuous_has_no_steps_and_a_single_jump_is_no_staircase(smooth):
+    assert step_height(smooth, width=0.25, ulp=1e-17, noise=1e-12) == 0
 
 
 @given(x=places)

@@ -12,10 +12,11 @@ import pytest
 from bptt_check.cli import main
 from bptt_check.equations import ENTRIES
 from bptt_check.errors import UsageError
-from bptt_check.faults import WAYS, catalogue, fault_named, of_states_handed_out
+from bptt_check.faults import WAYS, catalogue, fault_named, of_states_handed_out, slips
 from bptt_check.faults.catalogue import all_ways
 from bptt_check.lstm.problem import Problem
 from bptt_check.lstm.variants import CIFG, NP, POST, VARIANTS, V
+from bptt_check.patterns import KINDS, REGIONS
 from bptt_check.planting.cases import LARGE, SEED, classes, handed_out, made, program_at, same
 from bptt_check.planting.listing import counts, markdown, rows
 from bptt_check.planting.tiny import example, short, written
@@ -292,3 +293,36 @@ def test_the_page_is_what_the_command_prints(capsys):
 def test_the_page_has_a_row_for_every_way():
     found = re.findall(r"^\| ([a-z][a-z0-9.-]+)(?: •)? \|.*\|.*`.*`.*\|.*`.*`.*\|", PAGE.read_text(), re.MULTILINE)
     assert sorted(found) == sorted(way.id for way in WAYS)
+
+
+def test_every_cause_that_a_result_can_name_has_its_page(capsys):
+    for kind in ("line", *KINDS):
+        if kind not in REGIONS:  # those are places, and named as no cause
+            assert main(["explain", kind]) == 0
+            assert capsys.readouterr().out.startswith(f"{kind}\n  ")
+
+
+@pytest.mark.parametrize("cell", VARIANTS, ids=str)
+def test_slips_have_names_of_their_own_run_and_are_no_faults_of_the_catalogue(cell):
+    found = slips(cell)
+    assert len({slip.id for slip in found} | {fault.id for fault in catalogue(cell)}) == len(found) + len(
+        catalogue(cell)
+    )
+    assert not {slip.changes for slip in found} & {fault.changes for fault in catalogue(cell)}
+    program = program_at(cell, **LARGE, seed=SEED)
+    for slip in found[::29]:
+        made(program, slip)
+        assert slip.code != slip.right
+
+
+def test_one_name_for_another_and_a_factor_too_many_are_slips():
+    said = {slip.changes: slip.says for slip in slips(NP)}
+    assert said[(("dz_f", "f[t] * (1 - i[t]) * df"),)] == "dz_f has i[t] where f[t] belongs"
+    assert said[(("dz_g", "(1 - g[t])**2 * dg"),)] == "dz_g has (1 - g[t])**2 where 1 - g[t]**2 belongs"
+    assert said[(("ds_next", "ds * f[t] + ds"),)] == "ds_next has ds added to it"
+
+
+def test_a_slip_is_explained_like_any_fault(capsys):
+    assert main(["explain", "name-for-another.dz_f.4-i"]) == 0
+    out = capsys.readouterr().out
+    assert "dz_f = i[t] * (1 - f[t]) * df" in out and "In numbers" in out

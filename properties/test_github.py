@@ -73,6 +73,18 @@ def test_a_step_summary_fits_and_says_the_verdict(room):
     assert bool(text) == (room > 100)
 
 
+def test_a_run_that_is_incomplete_is_an_annotation_too():
+    (command,) = workflow_commands(summarise(RunLog("a run", planned=3, ended=True)))
+    assert command.startswith("::error title=gradient report::INCOMPLETE")
+
+
+def test_a_summary_of_the_step_that_cannot_be_written_fails_the_run_and_loses_no_report(run):
+    run.environment |= {"GITHUB_STEP_SUMMARY": str(run.folder)}  # a folder
+    ran = run("def test_it(gradient_record):\n    gradient_record(result())\n")
+    assert ran.code == 1 and "the summary of the step could not be written" in ran.said
+    assert ran.report()["complete"]
+
+
 @either_way
 def test_on_github_a_run_leaves_annotations_and_a_summary_of_the_step(run, processes):
     step = run.folder / "step.md"

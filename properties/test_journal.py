@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,28 @@ def test_a_record_too_long_for_a_line_is_shortened_and_says_so(tmp_path: Path) -
     kept = read_journal(a_journal(tmp_path / "run.jsonl", record)).records[0]
     assert kept.blocks[0]["by_step"] is None
     assert kept.findings[-1]["kind"] == "record-shortened"
+
+
+def test_a_record_of_too_many_blocks_is_refused_and_the_journal_goes_on(tmp_path: Path) -> None:
+    block = a_record(1).blocks[0]
+    wide = replace(a_record(1), blocks=tuple({**block, "name": f"W{k}"} for k in range(10**4)))
+    with Journal(tmp_path / "run.jsonl", title="wide") as journal:
+        with pytest.raises(ReportError, match="compare fewer blocks in one case"):
+            journal.write(wide)
+        journal.write(a_record(2))
+    assert [record.name for record in read_journal(tmp_path / "run.jsonl").records] == ["case 2"]
+
+
+def test_a_device_that_loses_the_end_of_a_journal_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    journal = Journal(tmp_path / "run.jsonl", title="losing")
+    journal.write(a_record(1))
+    monkeypatch.setattr(os, "fsync", lose)
+    with pytest.raises(ReportError, match="the device failed; choose a folder on another device"):
+        journal.close()
+    journal.close()  # a second time changes nothing
 
 
 # Reading what anyone may have written

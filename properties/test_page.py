@@ -203,6 +203,7 @@ def test_the_smallest_case_comes_first_and_later_ones_unfold():
     assert sizes == sorted(sizes) and len(sizes) == 6
     assert ["the smallest case" in article for article in articles] == [True, *[False] * 5]
     assert ["<details>" in article for article in articles] == [False] * 3 + [True] * 3
+    assert all("<h3>" in article for article in articles), "folded or not, each is a heading to jump to"
 
 
 # Over time
@@ -253,6 +254,9 @@ def test_norms_known_by_hand_alone_are_drawn_as_lines():
     assert "polyline" in picture or "<path" in picture
     (case,) = a_summary(of(40, None), of(20, 1)).norms
     assert case.case == "case 20", "one with both sides comes first"
+    wrong = replace(of(30, None), name="long", verdict="DISAGREES"), replace(of(20, 1), verdict="DISAGREES")
+    (case,) = a_summary(*wrong).norms
+    assert case.case == "case 20", "of those that disagree too"
 
 
 @pytest.mark.parametrize(

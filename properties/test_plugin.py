@@ -37,6 +37,45 @@ def test_a_failure_shows_the_result_the_line_of_the_test_and_how_to_run_it_again
     assert [line.partition(":")[0] for line in shown] == ["test_inner.py"], shown
 
 
+IN_BATCHES_ONLY = """
+class Cell:
+    state = ("h",)
+
+    def parameters(self, D, H):
+        assert H > 1, "this cell is for at least two"
+        return {"W": (H, D + H)}
+
+    def forward(self, p, x, prev, tap):
+        xh = np.hstack([x, prev["h"]])
+        h = np.tanh(xh @ p["W"].T)
+        return {"h": h}, (xh, h)
+
+    def backward(self, p, cache, d):
+        xh, h = cache
+        dz = (1 - h**2) * d["h"]
+        dx, dh = np.hsplit(dz @ p["W"], [xh.shape[1] - h.shape[1]])
+        return {"W": dz.T @ xh / len(xh)}, dx, {"h": dh}
+"""
+
+
+def test_a_failure_names_the_smallest_shape_at_which_the_same_code_fails(run):
+    source = f"""
+{IN_BATCHES_ONLY}
+def test_large(gradient_check):
+    gradient_check(Subject.from_cell(Cell, T=4, B=3, D=2, H=3, rng=1))
+
+def test_smallest(gradient_check):
+    gradient_check(Subject.from_cell(Cell, T=1, B=2, D=1, H=2, rng=0))
+"""
+    ran = run(source, checked=True)
+    assert ran.code == 1, ran.said
+    sentence = "the same code disagrees at T=1, B=2, D=1, H=2, rng=0 too"
+    large, _, small = ran.said.partition("_ test_smallest _")
+    assert sentence in " ".join(large.replace("\nE ", "").split()), large
+    assert "disagrees at" not in small.partition("-- gradients --")[0]
+    assert sentence in (ran.folder / "reports/gradients.html").read_text(encoding="utf-8")
+
+
 def test_a_gradient_that_nothing_can_be_said_of_fails_too(run):
     source = "def test_it(gradient_check):\n    gradient_check(subject('half', 1.0), resolution='often')"
     ran = run(source, checked=True)
@@ -152,6 +191,25 @@ def test_a_run_that_became_worse_fails_and_says_where(run):
     assert run(worse, "--gradient-compare=last").code == 0  # said, not failed: no rule was given
     same = run(TWO, *rules)
     assert same.code == 0, same.said
+
+
+def test_an_error_is_held_against_one_at_the_same_numbers_alone(run):
+    def wrong(start, factor):
+        return f"""
+def test_it(gradient_check):
+    point, batch = {{"w": np.array([1.0, 2.0])}}, {start}
+    gradient_check(Subject.from_functions(lambda p: np.exp(p["w"] * batch).sum(),
+        lambda p: {{"w": batch * np.exp(p["w"] * batch) + {factor}}}, point, name="same"), causes=False)
+"""
+
+    rules = ("--gradient-compare=last", "--gradient-fail-on=worse", "--gradient-fail-on=max_error:2x")
+    assert run(wrong(1.0, 1e-6), "--gradient-save=one", checked=True).code == 1
+    elsewhere = run(wrong(-3.0, 1e-6), *rules, checked=True)  # the same mistake, larger beside that gradient
+    assert "0 worse, 0 missing, 0 better, 0 new, 1 same" in elsewhere.said, elsewhere.said
+    assert "rule worse: kept" in elsewhere.said and "rule max_error:2x: kept" in elsewhere.said
+    here = run(wrong(1.0, 1e-3), *rules, checked=True)
+    assert "worse   same, w: DISAGREES, error" in here.said, here.said
+    assert "rule max_error:2x: broken by 1 row" in here.said
 
 
 def test_an_incomplete_run_is_not_saved(run):

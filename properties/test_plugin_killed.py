@@ -166,11 +166,27 @@ def test_whatever_a_killed_run_has_left_it_is_read_or_refused(whole, data):
     assert len(log.records) >= most - 1  # of each file a torn line is left out
 
 
-@pytest.mark.parametrize("inside", [(), ("gradients.running-ab12",)])
-def test_a_folder_without_a_run_is_told_with_those_that_have_one(tmp_path, inside):
+def test_a_folder_stands_for_the_one_run_that_has_left_something_in_it(tmp_path):
+    a_journal(tmp_path / "reports" / "gradients.jsonl", a_record(1))
+    assert journal_of(tmp_path / "reports") == tmp_path / "reports" / "gradients.jsonl"
+    a_journal(tmp_path / "killed" / "gradients.running-ab12" / "run.jsonl", a_record(1))
+    assert journal_of(tmp_path / "killed") == tmp_path / "killed" / "gradients.running-ab12" / "run.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"),
+    [
+        ((), "the .jsonl file"),
+        (("gradients.running-ab12",), "gradients.running-ab12; give the .jsonl file"),
+        (("gradients.running-ab12", "one.jsonl"), "holds what 2 runs have left"),
+        (("gradients.running-ab12", "one.jsonl"), "gradients.running-ab12"),
+        ([f"{k}.jsonl" for k in range(9)], "4.jsonl, …"),
+    ],
+)
+def test_a_folder_without_a_run_or_with_several_is_told_with_those_that_there_are(tmp_path, inside, said):
     for name in inside:
         (tmp_path / name).mkdir()
-    with pytest.raises(ReportError, match=re.escape(inside[0] if inside else "the .jsonl file")):
+    with pytest.raises(ReportError, match=re.escape(said)):
         journal_of(tmp_path)
 
 

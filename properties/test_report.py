@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as Tree
@@ -282,6 +283,19 @@ def test_names_in_the_xml_are_text() -> None:
     }  # fmt: skip
     names = [case.get("name") or "" for case in root.iter("testcase")]
     assert any("<script>alert" in name for name in names) and all(name.isprintable() for name in names)
+
+
+# Advice
+
+
+def test_what_is_wrong_and_what_to_do_is_said_to_its_end() -> None:
+    cause = {"fault": "df-from-s", "exact": True, "residual": 0.0, "explanation": "df uses s(t)", "remedy": "df = 1"}
+    wrong = [a_record(seed, wrong=True) for seed in range(3)]
+    for named, said in ((0, "if any are named."), (1, "in 1 of 3 cases the mistake is named"), (3, "is named below.")):
+        records = [replace(r, causes=(cause,)) if place < named else r for place, r in enumerate(wrong)]
+        texts = all_texts(summarise(a_log(*records)))
+        for kind in ("terminal", "html", "md"):
+            assert said in " ".join(texts[kind].split()), (kind, named)
 
 
 # For a pull request

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,11 +20,12 @@ from reporting import (
 )
 
 from bptt_check.errors import ReportError, UsageError
-from bptt_check.report import runlog
+from bptt_check.report import runlog, saved
+from bptt_check.report.after_tests import said_after_tests
 from bptt_check.report.files import render, write_atomically
 from bptt_check.report.record import Record
 from bptt_check.report.summary import summarise
-from bptt_check.report.terminal import Progress, table
+from bptt_check.report.terminal import Progress, bar, runs_table, table
 
 # Files
 
@@ -104,6 +106,52 @@ def test_progress_outlives_its_stream() -> None:
     progress.advance()
     progress.close()
     assert progress.done == 1
+
+
+class Gone(io.StringIO):
+    """A stream that has been taken away: it cannot even say whether it is a terminal."""
+
+    def isatty(self) -> bool:
+        raise ValueError("I/O operation on closed file")
+
+
+def test_progress_on_a_stream_that_is_gone_is_plain() -> None:
+    stream = Gone()
+    with Progress(10, stream) as progress:
+        progress.advance(10)
+    assert stream.getvalue().startswith("[########################] 10/10  100 %")
+
+
+def test_a_second_sweep_begins_its_line_anew() -> None:
+    stream = io.StringIO()
+    follow = bar(stream)
+    for share in (0.5, 1.0, 0.2, 1.0):
+        follow(share, 3.0)
+    shares = re.findall(r"(\d+) %", stream.getvalue())
+    assert shares == ["50", "100", "20", "100"] and "about 3 s left" in stream.getvalue()
+
+
+def test_of_many_gradients_and_runs_those_that_are_left_out_are_counted(tmp_path: Path) -> None:
+    wide = replace(a_record(1), blocks=tuple({**a_record(1).blocks[0], "name": f"W{k}"} for k in range(70)))
+    assert "  and 10 more gradients, in the report" in table(summarise(a_log(wide)))
+    for _ in range(4):
+        saved.save(summarise(a_log(a_record(1))), tmp_path)
+    (tmp_path / "0003.jsonl").write_text("rubbish")
+    listed = runs_table(saved.runs(tmp_path), shown=2).splitlines()
+    assert listed[0] == "and 2 earlier runs"
+    assert listed[2].startswith("    3 0003.jsonl is no saved run: it is not JSON")
+
+
+def test_after_tests_the_worst_five_are_shown_and_the_others_counted() -> None:
+    failing = [a_record(seed, wrong=True) for seed in range(8)]
+    lines = said_after_tests(summarise(a_log(*failing)))
+    assert sum(line.startswith("  DISAGREES  case") for line in lines) == 5
+    assert lines[-1] == "  and 3 more cases, in the report"
+
+
+def test_a_journal_that_holds_more_than_was_planned_is_called_wrong() -> None:
+    text = table(summarise(a_log(a_record(1), a_record(2), planned=1)))
+    assert "INCOMPLETE: recorded 2 of 1; more than planned, so the plan or the journal is wrong." in text
 
 
 def test_reading_reports_needs_no_numpy() -> None:

@@ -13,6 +13,7 @@ from bptt_check import Subject
 from bptt_check.lstm.copies import Setting, losses
 from bptt_check.lstm.imaginary import complex_losses, trace_of
 from bptt_check.lstm.losses import LOSS_NAMES, loss_named, pair
+from bptt_check.lstm.segmented import segmented
 from bptt_check.lstm.tangent import loss_tangent, tangent
 from bptt_check.lstm.tangents import derivatives, every_derivative
 from bptt_check.lstm.variants import VARIANTS
@@ -96,6 +97,21 @@ def test_all_tangents_at_once_are_those_of_the_readable_tangent(variant, shape, 
         directions = np.eye(array.size, dtype=kind).reshape(array.size, *array.shape)
         wanted[name] = np.broadcast_to(loss_tangent(tangent(trace, {name: directions}), slope), array.size)
     assert close(flat(got), flat(wanted), kind)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda k: k.__name__)
+def test_all_weights_follow_from_derivatives_by_the_preactivations_at_interventions_too(variant, shape, kind):
+    subject, blocks, setting = made(variant, shape, kind=kind, nudge=0.1)
+    wanted = subject.gradient(blocks)
+    exact, measured = segmented(setting, complex_step=True), segmented(setting)
+    assert set(exact) == set(measured) == set(wanted) - {n for n in wanted if n.endswith("0") or n[1:] == "(t)"}
+    for name, found in exact.items():
+        assert found.dtype == kind
+        assert close(found, wanted[name], kind), name
+        off, largest = np.abs(measured[name] - wanted[name]).max(), np.abs(wanted[name]).max()
+        assert off <= 1e-7 * max(largest, 1), name
 
 
 def flat(arrays):

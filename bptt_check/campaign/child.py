@@ -24,6 +24,7 @@ START_LIMIT = 120.0  # seconds for our own imports, on a very busy machine
 KEPT = 4000  # characters of what the code prints, from its beginning
 TAIL = 8000  # and from its end, where a crash says where it was
 POLL = 0.05
+ENDING = 2.0  # seconds to end in before it is killed
 PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -67,6 +68,7 @@ class Child:
             os.set_blocking(stream, False)
             self._selector.register(stream, selectors.EVENT_READ)
         self._line = bytearray()
+        self._idle = False  # no answer is awaited
         self._begin()
         reply = self._wait(START_LIMIT)
         if reply.lost:
@@ -79,6 +81,7 @@ class Child:
         """Send ``request`` and wait at most ``limit`` seconds for the answer. Never raises for what the code does."""
         self._begin()
         assert self.process.stdin
+        self._idle = False
         try:
             self.process.stdin.write(json.dumps(request, allow_nan=False).encode() + b"\n")
             self.process.stdin.flush()
@@ -87,7 +90,12 @@ class Child:
         return self._wait(limit)
 
     def close(self) -> None:
-        """End the process and everything that it has started."""
+        """End the process, which ends by itself where it has nothing left to do, and everything that it has started."""
+        if self._idle:
+            assert self.process.stdin
+            with suppress(OSError, subprocess.TimeoutExpired):
+                self.process.stdin.close()
+                self.process.wait(ENDING)
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -156,6 +164,7 @@ class Child:
             data = json.loads(line)
         except ValueError:
             return Reply(lost="crashed", message="it wrote to a file descriptor that is not its own")
+        self._idle = True
         return Reply(data, printed=self._printed, said=self._said.decode("utf-8", "replace"))
 
     def _timed_out(self, limit: float) -> Reply:

@@ -139,7 +139,8 @@ def overview(controlled: Controlled, *, quiet: bool = False) -> str:
         f"recognised as cell {controlled.cell}" if controlled.cell else "no cell of the family; any gradient's faults"
     )
     lines = [*_wrapped(f"{clean(controlled.target)} agrees as it is ({where}seed {controlled.seed}); {cell}."), ""]
-    lines += [*_table(controlled.outcomes, equations=bool(controlled.cell)), "", *_left_out(controlled)]
+    lines += [*_table(controlled.outcomes, equations=bool(controlled.cell)), *_tied(controlled.outcomes), ""]
+    lines += _left_out(controlled)
     lines += _listed("not caught", [o for o in controlled.outcomes if not o.caught], lambda o: o.verdict)
     unnamed = [o for o in controlled.outcomes if o.caught and o.named in ("near", "no")]
     lines += _listed("caught, and not named for what it is", unnamed, lambda o: o.cause or "no cause is offered")
@@ -172,6 +173,19 @@ def _table(outcomes: Sequence[Outcome], *, equations: bool) -> list[str]:
         counts = f"{sum(o.equation for o in own):>17}{sum(o.tied for o in own):>9}"
         lines.append(row + (counts if equations else ""))
     return lines
+
+
+def _tied(outcomes: Sequence[Outcome]) -> list[str]:
+    """What is counted as tied, and how many are right without that."""
+    tied = [o for o in outcomes if o.tied and not o.equation]
+    if not tied:
+        return []
+    said = (
+        f"Tied: {len(tied)} ({_few([o.fault for o in tied])}). The cause named first spoils another equation and lists "
+        "the right one beside it; planted in its turn it gives the same numbers here, to rounding, so that nothing can "
+        "tell the two apart. What counts them as missed is the column before."
+    )
+    return ["", *_wrapped(said)]
 
 
 def _left_out(controlled: Controlled) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bptt_check.campaign.tried import Tried, Verified
-from bptt_check.campaign.user import Wanted
+from bptt_check.campaign.wanted import Wanted
 from bptt_check.report.model import Grid, Summary
 from bptt_check.report.terminal import table
 from bptt_check.report.text import clean, counted

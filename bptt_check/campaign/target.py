@@ -163,7 +163,7 @@ def _as_target(value: Any, name: str, own: Loss | None) -> Target:
         takes = _takes(value)
         label = Path(name).stem if name.endswith(".py") else name
         return Target("function", label, takes, lambda *case: _subject_of_function(value, label, takes, *case))
-    raise UsageError(f"{name} is a {type(value).__name__}; it must be {ACCEPTED}")
+    raise UsageError(f"{name} is of type {type(value).__name__}; it must be {ACCEPTED}")
 
 
 def _takes(function: Any) -> tuple[str, ...]:
@@ -201,7 +201,7 @@ def _subject_of_function(
         given["rng"] = np.random.default_rng(seed)
     made = function(**given)
     if not isinstance(made, Subject):
-        raise SubjectError(f"{label}(…) must return a bptt_check.Subject; it returned a {type(made).__name__}")
+        raise SubjectError(f"{label}(…) must return a bptt_check.Subject; it returned {type(made).__name__}")
     if made.name in UNNAMED:
         made = replace(made, name=label)
     return with_arrays(made, arrays)
@@ -229,9 +229,10 @@ def load_arrays(path: str) -> dict[str, Array]:
         Where it cannot be read or holds pickled objects.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if isinstance(archive, np.ndarray):
-                raise UsageError(f"--point {path} holds one bare array; save named arrays with numpy.savez")
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise UsageError(f"--point {path} holds one bare array; save named arrays with numpy.savez")
+        with loaded as archive:
             return {name: archive[name] for name in archive.files}
     except UsageError:
         raise

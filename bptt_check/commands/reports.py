@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     report.add_argument(
         "journal",
         metavar="JOURNAL.jsonl",
-        help="what a run has left; it may be torn; or the folder of a run that was killed",
+        help="what a run has left; it may be torn; or the folder that it is in, or that a killed run has left",
     )
     report.add_argument(
         "-o",

@@ -11,7 +11,7 @@ from bptt_check.commands.ending import EXIT_CODES, ended, program, rendered, say
 from bptt_check.commands.progress import progress
 
 if TYPE_CHECKING:
-    from bptt_check.campaign.user import Wanted
+    from bptt_check.campaign.wanted import Wanted
     from bptt_check.report.terminal import Progress
 
 EXCLUDING = (("shapes", "cases"), ("case", "shapes"), ("case", "cases"), ("case", "losses"), ("case", "point"))
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
 def _wanted(options: argparse.Namespace) -> Wanted:
     from bptt_check.campaign.held import read_case
     from bptt_check.campaign.shapes import parse_shapes
-    from bptt_check.campaign.user import Wanted, stem_of
+    from bptt_check.campaign.wanted import Wanted, stem_of
     from bptt_check.errors import UsageError
 
     target: str = options.target

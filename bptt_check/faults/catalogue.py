@@ -6,18 +6,18 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from bptt_check.errors import UsageError
 from bptt_check.faults.carousel import CAROUSEL
 from bptt_check.faults.fault import ALL, GATE, LINE, SOURCE, Fault, Names, Way
 from bptt_check.faults.gates import GATES
 from bptt_check.faults.leftover import LEFTOVER
+from bptt_check.faults.loops import LOOPS
 from bptt_check.faults.memory import HANDED_OUT, MEMORY
 from bptt_check.faults.output import CARRIES, LOSS
 from bptt_check.faults.seen import ENDS, SEEN
 from bptt_check.faults.slopes import SLOPES
 from bptt_check.faults.sources import SOURCES
 from bptt_check.faults.sums import OF_BIASES, OF_WEIGHTS, SUMS
-from bptt_check.lstm.variants import VARIANTS, Variant
+from bptt_check.lstm.variants import Variant
 from bptt_check.program import Line, lines_of
 
 PLURAL = {
@@ -44,6 +44,7 @@ WAYS: tuple[Way, ...] = (
     *SEEN,
     *CAROUSEL,
     *ENDS,
+    *LOOPS,
     *LEFTOVER,
 )
 
@@ -65,36 +66,9 @@ def of_states_handed_out(cell: Variant) -> tuple[Fault, ...]:
     return tuple(fault for way in HANDED_OUT for fault in _faults(way, lines_of(cell), cell))
 
 
-def fault_named(name: str, cell: Variant | None = None) -> tuple[Fault, Variant]:
-    """The fault of that id, and the first cell that has it.
-
-    Raises
-    ------
-    UsageError
-        Where there is none; the message names those that are near.
-    """
-    from difflib import get_close_matches
-
-    known: dict[str, tuple[Fault, Variant]] = {}
-    for each in (cell,) if cell else _familiar():
-        for fault in catalogue(each):
-            known.setdefault(fault.id, (fault, each))
-    if name in known:
-        return known[name]
-    near = [key for key in known if key.startswith(f"{name}.")] or get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"; did you mean {', '.join(near[:4])}?" if near else ""
-    raise UsageError(f"no fault is called {name!r}{hint} (bptt-check faults lists them)")
-
-
 def all_ways() -> tuple[Way, ...]:
     """The ways themselves, in the order of the equations they spoil."""
     return WAYS
-
-
-def _familiar() -> tuple[Variant, ...]:
-    """The cells of the family, those that most people write first."""
-    first = ("NP", "V", "post")
-    return tuple(sorted(VARIANTS, key=lambda v: first.index(v.name) if v.name in first else len(first)))
 
 
 def _faults(way: Way, lines: Iterable[Line], cell: Variant) -> Iterator[Fault]:

@@ -100,6 +100,13 @@ GATES = (
         "the pre-activation in the place of the activation",
     ),
     Way(
+        "df-from-s-two-before-wrapping",
+        "df",
+        swap_text("s[t-1]", "s[t-2]"),
+        "df uses s(t−2), which at t = 1 is s(T), where s(t−1) belongs",
+        "an index off by one; −1 is the last element of a list",
+    ),
+    Way(
         "gate-from-dh",
         "d[fig]",
         swap_text("* ds", "* dh"),

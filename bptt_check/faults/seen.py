@@ -41,6 +41,21 @@ def _columns_of(first: str, second: str) -> Edit:
     return edit
 
 
+def _a_column_off(first: str, second: str) -> Edit:
+    """What is cut out of d[first, second] one column beside its place."""
+
+    def edit(code: str, names: Names) -> str | None:
+        own = "x" if names.target == "dx" else "h"
+        if names.cell.feedback != "h":
+            return None
+        parts = {j: re.sub(r"W_(.)[xh]", rf"W_\1{j}", code) for j in (first, second)}
+        width = {"x": "D", "h": "H"}
+        cut = f"1:{width[own]} + 1" if own == first else f"{width[first]} - 1:-1"
+        return f"hstack(({parts[first]}, {parts[second]}))[:, {cut}]"
+
+    return edit
+
+
 _BACK = "dx|d[hifo]_next"
 SEEN = (
     *(
@@ -134,6 +149,17 @@ SEEN = (
             "x and h stand side by side, and are cut apart in the other order",
             EACH,
             common=True,
+        )
+        for first, second in (("x", "h"), ("h", "x"))
+    ),
+    *(
+        Way(
+            f"column-off-in-{first}-{second}",
+            "dx|dh_next",
+            _a_column_off(first, second),
+            f"{{target}} is cut out of d[{first}, {second}] one column beside its place",
+            "a column of ones for the bias is counted, or is not",
+            EACH,
         )
         for first, second in (("x", "h"), ("h", "x"))
     ),

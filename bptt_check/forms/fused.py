@@ -19,16 +19,14 @@ from bptt_check.lstm.losses import Loss
 from bptt_check.lstm.variants import Variant
 from bptt_check.subject import Array, Point
 
-KEPT = 2  # points whose tapes are kept
-
 
 @dataclass(frozen=True)
 class FusedCell:
     """Loss and gradient of one cell by the fused pass. ``y`` are the targets, (T, B, H).
 
-    ``readable`` is the loss by the readable equations, which carry every type. ``latest`` holds the two real points that
-    were asked for last, the point and one nearby, each with its tape, in case losses along directions are asked for
-    there; no loss and no gradient is taken from it.
+    ``readable`` is the loss by the readable equations, which carry every type. ``latest`` holds the two real points
+    that were asked for last, each with its tape, in case losses along directions are asked for there; no loss and no
+    gradient is taken from it.
     """
 
     variant: Variant

@@ -27,10 +27,11 @@ class Outcome:
     ----------
     fault: its id. ``group``: the equation it spoils, or the kind of a structural one. ``says``: what was planted.
     verdict: of the check.
-    named: ``"exact"`` where the first cause is it, or what no case can tell from it, to rounding; ``"near"`` where it
-        is only offered; ``"no"``; ``"place"`` where no cause is expected, for the fault is only a place.
-    equation: whether the first cause blames the right equation. ``tied``: whether it does, or blames another and lists
-        the right one among those that it cannot tell apart here.
+    named: ``"exact"`` where the first cause is it, or names it among what cannot be told from it here and gives the
+        same gradient, to rounding, when that is planted; ``"near"`` where it is only offered; ``"no"``; ``"place"``
+        where no cause is expected, for the fault is only a place.
+    equation: whether the first cause blames the right equation. ``tied``: whether it does, or blames another, lists
+        the right one beside it as one that cannot be told apart here, and gives the same, to rounding, when planted.
     cause: the first cause in words.
     """
 
@@ -122,10 +123,10 @@ def _known(known: Known, fault: Fault) -> Planting:
             return "no", False, False
         first = result.causes[0]
         offered = any(fault.id in (cause.fault, *cause.also) for cause in result.causes)
-        exact = first.exact and fault.id in (first.fault, *first.also)
+        exact = first.exact and fault.id in (first.fault, *first.also) and known.alike(fault, first.fault)
         same = first.equation == fault.equation
         named = "exact" if exact else "near" if offered else "no"
-        return named, same, same or fault.equation in first.equations
+        return named, same, same or (exact and fault.equation in first.equations)
 
     return Planting(fault.id, fault.equation, fault.says, lambda: known.planted(fault), judge)
 

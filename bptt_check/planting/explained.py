@@ -11,10 +11,15 @@ from bptt_check.lstm.variants import Variant, variant_named
 from bptt_check.planting.cases import classes
 from bptt_check.planting.listing import Row, rows
 from bptt_check.planting.tiny import Example, Line, example, written
+from bptt_check.planting.unlisted import unlisted
 from bptt_check.results import WIDTH
 
 SHOWN = 48  # changed derivatives that are shown of one example
 COLUMN = 26
+ELSEWHERE = (
+    "",
+    "  In no catalogue of mistakes: it was seen in the numbers alone. What was seen where, the result says.",
+)
 
 
 def explanation(name: str, cell: str = "") -> str:
@@ -22,7 +27,8 @@ def explanation(name: str, cell: str = "") -> str:
 
     Parameters
     ----------
-    name: id of a fault, such as ``sum-twice.dW_gx``, or of a way, such as ``sum-twice``.
+    name: id of a fault, such as ``sum-twice.dW_gx``, of a way, such as ``sum-twice``, or of a cause that is in no
+        catalogue, such as ``transposed`` or ``line``.
     cell: name of the cell to show it in; by default the first that has it.
 
     Raises
@@ -30,6 +36,10 @@ def explanation(name: str, cell: str = "") -> str:
     UsageError
         Where there is none of that name, or no such cell; the message names those that are near.
     """
+    if (other := unlisted(name)) is not None:
+        return "\n".join(
+            [name, *_wrapped(f"{other.what}.", "  "), *_wrapped(f"often: {other.often}.", "  "), *ELSEWHERE]
+        )
     row = next((row for row in rows(cell) if row.way.id == name), None)
     if row is not None and len(row.places) > 1:
         return _of_a_way(row)
@@ -55,7 +65,7 @@ def _of_a_fault(fault: Fault, cell: Variant) -> str:
     lines += _lines("written", fault.code) + _lines("what belongs there, and mends it", fault.right)
     lines += ["", *_wrapped(f"why it is written: {fault.why}", "  ")]
     lines += _wrapped(f"equation {entry.id}, {entry.title}: {entry.formula}", "  ")
-    told, _ = classes(cell, catalogue(cell))
+    told, _ = classes(cell, dict.fromkeys((*catalogue(cell), fault)))
     others = [other.id for group in told if fault in group for other in group if other is not fault]
     alike = f"cannot be told from: {', '.join(others)}" if others else "no other fault of the catalogue gives the same"
     lines += _wrapped(f"{alike} (by the gradients of weights, inputs and initial states at a random case)", "  ")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bptt_check.faults import Fault, catalogue
+from bptt_check.faults import Fault, catalogue, of_states_handed_out
 from bptt_check.planting.cases import CASES, ULPS
 from bptt_check.program import END, Program, lines_of
 from bptt_check.recognise import Recognised
@@ -45,6 +45,18 @@ class Known:
         """The subject with the gradients that its backward pass would give with that one mistake in it."""
         name = f"{self.subject.name} with {fault.id}"
         return replace(self.subject, name=name, gradient_at=lambda p: self._wrong(p, fault))
+
+    def alike(self, fault: Fault, other: str) -> bool:
+        """Whether another fault of the cell, by its id, gives the same at the subject's point, to rounding."""
+        cell = self.recognised.variant
+        twin = next((f for f in (*catalogue(cell), *of_states_handed_out(cell)) if f.id == other), None)
+        if twin is None or twin is fault:
+            return twin is fault
+        own = self._own({**self.subject.point, **self.subject.interventions})
+        program = self._program(self.subject.point)
+        with np.errstate(all="ignore"):
+            one, two = (self._theirs(program.run(dict(f.changes)), own) for f in (fault, twin))
+        return not any(self._apart(one[k], two[k]) for k in one)
 
     def changing(self, rng: np.random.Generator) -> tuple[tuple[Fault, ...], tuple[Fault, ...], tuple[Fault, ...]]:
         """The faults that change what the subject hands out at its point; those that do elsewhere only; and the rest.

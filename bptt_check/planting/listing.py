@@ -27,6 +27,10 @@ them in a backward pass of yours. This page is what `bptt-check faults --markdow
 Each way is shown at one place; it strikes others alike. The equations are those of [equations.md](equations.md). In the
 lines, `h[t]` and `s[t]` are h(t) and s(t), slot 0 holds the initial state; `dl[t]` is ∂l(t)/∂h(t); `dh_next` and
 `ds_next` are what step t+1 hands back, and `dz_k_later` is dz_k of step t+1. Those marked • are met most.
+
+Where none of them fits, every slip of the pen is tried besides: in any one line one name taken for another, a factor or
+a term left out, doubled or too many, a sign, a square or a 1 − gone astray. They are called by what they are and where,
+such as `name-for-another.dz_f.4-i`, and `bptt-check explain` knows them too.
 """
 
 

@@ -136,7 +136,8 @@ def _searched(
     subject, recurrence = trials.subject, trials.subject.recurrence
     assert recurrence is not None
     scale = _scale(trials, frame, always)
-    for variant, added in cells:
+    held = sum(array.size for array in subject.point.values())
+    for variant, added in sorted(cells, key=lambda cell: _entries(cell[0], frame) != held):
         constants = dict(added) if frame.inputs is None else {**added, "x": frame.inputs}
         search = Roles(trials, frame, variant, constants, always, scale, tolerance)
         for found in search.search(cuts):
@@ -144,6 +145,13 @@ def _searched(
                 variant, frame.steps, Sources(subject.point, found.places, constants), frame.output, frame.order,
                 recurrence, scale=scale, ambiguous=found.ambiguous,
             )  # fmt: skip
+
+
+def _entries(cell: Variant, frame: Frame) -> int:
+    """How many entries a point of a cell has; a subject that has as many is most likely that cell."""
+    T, B, D, H = frame.steps
+    ours = (*shapes(cell, D, H).values(), *states(cell, B, H).values())
+    return T * B * D + sum(int(np.prod(shape)) for shape in ours)
 
 
 def _as_it_is(subject: Subject, variant: Variant) -> Recognised:

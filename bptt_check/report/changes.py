@@ -2,7 +2,9 @@
 
 Noise is never called a regression. A block that agrees has no error beyond what rounding explains, however large or
 small that happened to be, so two blocks that agree are the same. Only where a gradient was shown to be wrong does the
-size of its error count, in units of the resolution, the smallest error that would have been seen.
+size of its error count, in units of the resolution, the smallest error that would have been seen. How wrong a wrong one
+is, and how sharply it was seen, also depends on the numbers at which one looks: with other ones drawn, two errors or
+two resolutions are not held against each other.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class Change:
     """One block of one case in both runs; ``block`` is empty for the case as a whole.
 
     ``growth`` is the factor by which the error has grown, both in units of the resolution and at least 1; ``blunter``
-    the factor by which the resolution has become coarser. Both are 1 where nothing of the kind can be said.
+    the factor by which the resolution has become coarser. Both are 1 where nothing of the kind can be said, as of what
+    was wrong before at other numbers.
     """
 
     name: str
@@ -181,10 +184,21 @@ def _is_there(row: Row | None) -> bool:
 
 
 def _growth(old: Row, new: Row) -> float:
+    if old.verdict is new.verdict and not _at_one_point(old, new):
+        return 1.0
+    before, after = units(old, new)
+    return 1.0 if before == after else after / before
+
+
+def _at_one_point(old: Row, new: Row) -> bool:
+    return bool(old.point) and old.point == new.point
+
+
+def units(old: Row, new: Row) -> tuple[float, float]:
+    """Return the errors of both in units of the resolution, of both the coarser one; 1 where none was shown."""
     seen = [row.resolution for row in (old, new) if row.resolution is not None and math.isfinite(row.resolution)]
     level = max([ROUNDING, *seen])
-    before, after = _units(old, level), _units(new, level)
-    return 1.0 if before == after else after / before
+    return _units(old, level), _units(new, level)
 
 
 def _units(row: Row, level: float) -> float:
@@ -197,6 +211,8 @@ def _units(row: Row, level: float) -> float:
 
 def _blunter(old: Row, new: Row) -> float:
     if old.resolution is None or new.resolution is None or not math.isfinite(old.resolution):
+        return 1.0
+    if not _at_one_point(old, new):
         return 1.0
     finest = max(old.resolution, ROUNDING)
     return math.inf if math.isnan(new.resolution) else max(new.resolution, ROUNDING) / finest
@@ -217,7 +233,9 @@ def told(change: Change) -> str:
         return f"{where}: {new.verdict if new else 'there'}"
     said = [str(new.verdict) if old.verdict is new.verdict else f"{old.verdict} → {new.verdict}"]
     if Verdict.DISAGREES in (old.verdict, new.verdict) and (old.error, new.error) != (None, None):
+        before, after = units(old, new)
         said.append(f"error {figure(old.error)} → {figure(new.error)}")
+        said.append(f"in units of the resolution {figure(before)} → {figure(after)}")
     if change.blunter >= GROWN or change.blunter <= 1 / GROWN:
         said.append(f"resolution {figure(old.resolution)} → {figure(new.resolution)}")
     return f"{where}: {', '.join(said)}"

@@ -32,7 +32,7 @@ def _failure(failure: Failure, *, smallest: bool, folded: bool) -> str:
     verdict = badge(str(failure.verdict))
     body = _body(failure)
     if folded:
-        return f"<article>\n<details>\n<summary>{name} {verdict}</summary>\n{body}</details>\n</article>\n"
+        return f"<article>\n<details>\n<summary><h3>{name} {verdict}</h3></summary>\n{body}</details>\n</article>\n"
     return f"<article>\n<h3>{name} {verdict}{word}</h3>\n{body}</article>\n"
 
 

@@ -16,22 +16,29 @@ from bptt_check.report.strict import compact
 from bptt_check.report.tests import PLAN
 from bptt_check.report.text import clean, count, natural
 
+NAMED = 5  # runs that are named where one has to be chosen
+
 
 def journal_of(path: str | os.PathLike[str]) -> Path:
-    """Return the journal that is meant: the path itself, or the one that belongs to a folder of a run.
+    """Return the journal that is meant: the path itself, or the one in a folder, of a run that was killed or of any.
 
     Raises
     ------
     ReportError
-        For a folder in which no run has written.
+        For a folder in which no run has written, or more than one.
     """
     place = Path(path)
     if not place.is_dir():
         return place
     if (place / RUN).exists() or _parts(place):
         return place / RUN
-    killed = ", ".join(clean(found) for found in sorted(place.glob(f"*{RUNNING}*"))[:3])
-    raise ReportError(f"no run has written in {clean(place)}; give {killed or 'the .jsonl file that a run has left'}")
+    found = [*sorted(place.glob("*.jsonl")), *sorted(place.glob(f"*{RUNNING}*/"))]
+    if len(found) == 1:
+        return journal_of(found[0])
+    if not found:
+        raise ReportError(f"no run has written in {clean(place)}; give the .jsonl file that a run has left")
+    named = ", ".join(clean(path) for path in found[:NAMED]) + ", …" * (len(found) > NAMED)
+    raise ReportError(f"{clean(place)} holds what {count(len(found))} runs have left; give one of them: {named}")
 
 
 def read_run(journal: str | os.PathLike[str]) -> RunLog:

@@ -41,13 +41,13 @@ def _join(worst: list[float | None], cases_at: list[int], series: Sequence[Any])
 def norms_over_time(cases: Sequence[Record]) -> tuple[CaseNorms, ...]:
     """Return the norms in the longest case that does not agree, and in the longest that does.
 
-    Of those that agree one in which they were found numerically too comes first.
+    One in which they were found numerically too comes first: only there can by hand and numerical be held together.
     """
     longest: dict[bool, tuple[tuple[bool, int, tuple[str, ...]], Record]] = {}
     for record in cases:
         steps = max((_steps_with_some(block) for block in _with_norms(record)), default=0)
         agrees = verdict_of(record) is Verdict.AGREES
-        key = (agrees and not _measured(record), -steps, natural(record.name))
+        key = (not _measured(record), -steps, natural(record.name))
         if steps > 1 and (agrees not in longest or key < longest[agrees][0]):
             longest[agrees] = key, record
     return tuple(_case_norms(longest[agrees][1]) for agrees in (False, True) if agrees in longest)

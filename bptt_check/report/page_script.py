@@ -1,4 +1,4 @@
-"""The one script of the HTML report, which makes tables sortable. Without it nothing is lost but that.
+"""The one script of the HTML report: tables that sort, cases unfolded on paper. Without it nothing is lost but that.
 
 Its hash stands in the page's policy, so that a browser runs this script and no other.
 """
@@ -40,6 +40,12 @@ function sort(table, at, sign, numbers) {
   });
   table.tBodies[0].append(...rows.map(([, row]) => row));
 }
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("article > details:not([open])")];
+  folded.forEach(each => { each.open = true; });
+});
+addEventListener("afterprint", () => folded.forEach(each => { each.open = false; }));
 """
 
 HASH = "sha256-" + base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()

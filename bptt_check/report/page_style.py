@@ -86,7 +86,7 @@ code { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation M
 figure { margin: 1rem 0 1.5rem; }
 figure .scroll { margin: 0; } figure svg { min-width: 38rem; max-width: 60rem; }
 figcaption { color: var(--muted); font-size: .88rem; max-width: 48rem; margin-top: .5rem; }
-details { margin: .5rem 0 1rem; } summary { cursor: pointer; color: var(--accent); }
+details { margin: .5rem 0 1rem; } summary h3 { display: inline; } summary { cursor: pointer; color: var(--accent); }
 article { border-left: 3px solid var(--rule); padding-left: 1rem; margin: 1.25rem 0; }
 pre { background: var(--panel); border-radius: .4rem; padding: .8rem 1rem; font-size: .84rem; white-space: pre-wrap;
   overflow-wrap: anywhere; }

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from bptt_check.report.reading import number, verdict_of, worst_of
 from bptt_check.report.record import Record
+from bptt_check.report.strict import compact
 from bptt_check.results import Verdict
 
 VERDICTS = (Verdict.AGREES, Verdict.NOT_RETURNED, Verdict.INCONCLUSIVE, Verdict.DISAGREES)  # from best to worst
+DIGITS = 16  # of what tells the numbers of a case
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,9 @@ class Row:
     """What a run found of one block of one case; with an empty ``block``, of the case as a whole.
 
     ``error`` is the worst relative error, ``ratio`` the same in units of the tolerance, ``resolution`` the coarsest
-    one, ``compared`` the number of entries; of all cases where several share a name.
+    one, ``compared`` the number of entries; of all cases where several share a name. ``point`` tells at which numbers:
+    two rows with the same one were measured at the same place, entry by entry where something was wrong. Empty where
+    that is not known.
     """
 
     name: str
@@ -27,6 +33,7 @@ class Row:
     error: float | None = None
     ratio: float | None = None
     resolution: float | None = None
+    point: str = ""
 
 
 def rows_of(records: Iterable[Record]) -> tuple[Row, ...]:
@@ -41,7 +48,9 @@ def rows_of(records: Iterable[Record]) -> tuple[Row, ...]:
 
 
 def _rows(record: Record) -> list[Row]:
-    whole = Row(record.name, "", verdict_of(record), sum(block["compared"] for block in record.blocks))
+    point = _point_of(record)
+    compared = sum(block["compared"] for block in record.blocks)
+    whole = Row(record.name, "", verdict_of(record), compared, point=point)
     blocks = [
         Row(
             name=record.name,
@@ -51,6 +60,7 @@ def _rows(record: Record) -> list[Row]:
             error=number(block["max_relative_error"]),
             ratio=number(block["tolerance_ratio"]),
             resolution=number(block["resolution"]),
+            point=point,
         )
         for block in record.blocks
         if block["name"]
@@ -67,4 +77,27 @@ def joined(one: Row, other: Row) -> Row:
         error=worst_of((one.error, other.error)),
         ratio=worst_of((one.ratio, other.ratio)),
         resolution=worst_of((one.resolution, other.resolution)),
+        point=_both(one.point, other.point),
     )
+
+
+def _point_of(record: Record) -> str:
+    """What tells the numbers of a case: its record says so, or its seed decides them with all else that it says.
+
+    Where entries were sampled, which ones it was is a matter of chance.
+    """
+    given, seed = record.data.get("point"), record.case.get("seed")
+    returned = [block for block in record.blocks if block["verdict"] != Verdict.NOT_RETURNED.value]
+    sampled = [block["verdict"] for block in returned if block["compared"] < math.prod(block["shape"])]
+    if isinstance(given, str):
+        return "" if Verdict.DISAGREES.value in sampled or not given else _digest(given)
+    return _digest(compact(dict(record.case))) if isinstance(seed, int) and not sampled else ""
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:DIGITS]
+
+
+def _both(one: str, other: str) -> str:
+    """What tells the numbers of two cases together, whichever came first."""
+    return f"{(int(one, 16) + int(other, 16)) % 16**DIGITS:0{DIGITS}x}" if one and other else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,8 @@ def case_line(rows: Sequence[Row]) -> dict[str, Any]:
     """A case as it is kept; ``rows`` are its own, that of the whole case among them."""
     blocks = [[row.block, *_figures(row)] for row in rows if row.block]
     whole = next(row for row in rows if not row.block)
-    line: dict[str, Any] = plain({"case": whole.name, "whole": _figures(whole), "blocks": blocks})
+    told = {"point": whole.point} if whole.point else {}
+    line: dict[str, Any] = plain({"case": whole.name, "whole": _figures(whole), "blocks": blocks, **told})
     return line
 
 
@@ -138,10 +139,11 @@ def rows_from(line: Mapping[str, Any]) -> list[Row]:
     NotStrictError
         If the line is none.
     """
-    check(line, _CASE)
+    check({"point": "", **line}, _CASE)
     check_no_others(line, _CASE, "a case of a saved run")
-    name: str = line["case"]
-    return [_row(name, "", line["whole"]), *(_row(name, block, figures) for block, *figures in line["blocks"])]
+    name, point = line["case"], line.get("point", "")
+    figures = [("", *line["whole"]), *line["blocks"]]
+    return [replace(_row(name, block, numbers), point=point) for block, *numbers in figures]
 
 
 def _figures(row: Row) -> list[Any]:
@@ -207,4 +209,4 @@ _HEAD: Rules = {
     "gradients": all_of(_is_gradient),
 }
 
-_CASE: Rules = {"case": is_text, "whole": _are_figures, "blocks": all_of(_is_block)}
+_CASE: Rules = {"case": is_text, "point": is_text, "whole": _are_figures, "blocks": all_of(_is_block)}

@@ -51,8 +51,12 @@ def verdict_advice(summary: Summary) -> str:
         return "Nothing was compared, and that is never a pass."
     if summary.verdict is Verdict.INCONCLUSIVE and not summary.inconclusives:
         return "All that was recorded agrees, but the run is incomplete."
-    if summary.disagreements and all(failure.causes and failure.causes[0].exact for failure in summary.disagreements):
+    named = sum(bool(failure.causes) and failure.causes[0].exact for failure in summary.disagreements)
+    if named and named == len(summary.disagreements):
         return "The gradient is wrong here, and the mistake is named below."
+    if named:
+        cases = counted(len(summary.disagreements), "case")
+        return f"The gradient is wrong here; in {count(named)} of {cases} the mistake is named below."
     return summary.verdict.advice
 
 

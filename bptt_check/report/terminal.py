@@ -26,7 +26,7 @@ def table(summary: Summary, *, width: int = 100) -> str:
 
     Losses that do not fit beside each other follow below.
     """
-    lines = [shorten(text, width) for text in _head(summary)]
+    lines = [line for text in _head(summary) for line in textwrap.wrap(text, width, subsequent_indent="    ")]
     shown = summary.gradients[:_SHOWN]
     if shown:
         lines += ["", *_overall(shown)]
@@ -55,7 +55,8 @@ def runs_table(runs: Sequence[SavedRun], *, shown: int) -> str:
     lines.append(f"{head} {'resolution':>10}")
     for run in runs[-shown:]:
         if run.problem:
-            lines.append(shorten(f"{run.number:>5} {run.problem}", 100))
+            problem = run.problem.replace(clean(run.path), run.path.name) if run.path else run.problem
+            lines.append(shorten(f"{run.number:>5} {problem}", 100))
             continue
         when = f"{run.saved:%Y-%m-%d %H:%M}" if run.saved else MISSING
         verdict = str(run.verdict) if run.complete else "INCOMPLETE"

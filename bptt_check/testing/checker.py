@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bptt_check.errors import GradientError, UsageError
 from bptt_check.report.text import clean_lines
-from bptt_check.testing.examples import only_on_the_way, steer
+from bptt_check.testing.examples import inside_given, only_on_the_way, steer
+from bptt_check.testing.place import place_of
 from bptt_check.testing.running import Running
+from bptt_check.testing.smaller import smallest_case
 from bptt_check.testing.steps import is_short, with_norms
 
 if TYPE_CHECKING:
@@ -56,10 +59,13 @@ class GradientCheck:
         shown = self._running.is_first()
         more: dict[str, Any] = {"entries": "all"} if shown and is_short(subject) else {}
         more |= {"causes": False} if only_on_the_way() else {}  # a diagnosis takes as long as many examples
-        result = check(subject, **{**more, **self._defaults, **options})
+        asked = {**self._defaults, **options}
+        result = check(subject, **{**more, **asked})
         if shown or result.verdict is not result.verdict.AGREES:
             result = with_norms(result, subject)
-        self._running.keep(result)
+        if result.verdict is result.verdict.DISAGREES and not inside_given():  # there, Hypothesis finds it
+            result = replace(result, findings=(*result.findings, *smallest_case(subject, asked)))
+        self._running.keep(result, place_of(subject, asked))
         steer(result)
         insist(result, self._running.how_again())
         return result

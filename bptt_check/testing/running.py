@@ -79,13 +79,17 @@ class Running:
         for record in plan_of(self._planned):
             self._write(record)
 
-    def keep(self, result: Result) -> None:
-        """Keep one result, as a line that is with the operating system when this returns."""
+    def keep(self, result: Result, place: str = "") -> None:
+        """Keep one result, as a line that is with the operating system when this returns.
+
+        ``place`` tells the numbers at which it was found from others, where that is known.
+        """
         now = self._now = self._now or Attempt(_current_test(), 1)
         drawn = inside_given()
         now.examples += drawn
         data: dict[str, Any] = {"test": id_of(now.nodeid)}
         data |= {"reproduce": line} if (line := again(now.nodeid)) else {}
+        data |= {"point": place} if place else {}
         data |= {"example": now.examples} if drawn else {}
         data |= {"attempt": now.number} if now.number > 1 else {}
         record = replace(_record(result), data=data)

@@ -110,8 +110,7 @@ def planted(form: str, seed: int, cell: Variant | None = None, faults: int = 1) 
     kind, _, how = form.partition(", ")
     for again in range(TRIES):
         rng = np.random.default_rng([seed, again, faults, crc32(form.encode())])  # other mistakes in every form
-        cells = [v for v in VARIANTS if kind == "layer" or not v.gate_recurrence]
-        chosen = cell or cells[int(rng.integers(len(cells)))]
+        chosen = cell or VARIANTS[int(rng.integers(len(VARIANTS)))]
         steps = shapes_of(rng)
         catalogue = faults_of(chosen, one_step=kind == "cell")
         picked = tuple(catalogue[int(k)] for k in rng.choice(len(catalogue), faults, replace=False))
@@ -143,8 +142,7 @@ def right(form: str, seed: int, cell: Variant | None = None) -> Trial:
     """The same with nothing wrong."""
     kind, _, how = form.partition(", ")
     rng = np.random.default_rng([seed, crc32(form.encode())])
-    cells = [v for v in VARIANTS if kind == "layer" or not v.gate_recurrence]
-    chosen = cell or cells[int(rng.integers(len(cells)))]
+    chosen = cell or VARIANTS[int(rng.integers(len(VARIANTS)))]
     steps = shapes_of(rng)
     make = layer(chosen, {}, layout=how, steps=steps, seed=seed, memory_out=bool(seed % 2)) if kind == "layer" else None
     return Trial(chosen, form, (), steps, seed, make or cell_subject(chosen, {}, taps=how, steps=steps, seed=seed))
@@ -249,8 +247,8 @@ def misled(said: Said) -> str:
         for target, _ in fault.changes:
             if target == "ds":  # no intermediate of its own: what reads it shows it
                 lines |= READS_DS
-            ends = {"dh0": "dh_next", "ds0": "ds_next"}
-            lines.add(re.sub(r"^d([hs])_next$", r'dprev["\1"]', ends.get(target, target)))
+            ends = {f"d{k}0": f"d{k}_next" for k in "hsifo"}
+            lines.add(re.sub(r"^d([hsifo])_next$", r'dprev["\1"]', ends.get(target, target)))
     found = [finding.message for finding in said.result.findings if finding.kind == "first-wrong-line"]
     first = re.split(r" (?:at t|is the first)", found[0])[0] if found else "nothing"
     return "" if first in lines else f"{first} is called the first wrong line, not {', '.join(sorted(lines))}"

@@ -158,14 +158,14 @@ def functions(
 class OneStep:
     """One step of a cell, ``Subject.from_cell``; backwards it runs the lines of one step, some of them changed.
 
-    ``taps``: ``"all"`` intermediates, the ``"gates"`` and candidate alone, or ``"none"``.
+    ``taps``: ``"all"`` intermediates, the ``"gates"`` and candidate alone, or ``"none"``. Where gates are seen by the
+    next step, they are states that are carried too.
     """
 
     def __init__(self, cell: Variant, changes: Mapping[str, str], taps: str = "all") -> None:
-        if cell.gate_recurrence:
-            raise ValueError("the gates of FGR are states too; here a cell carries h and s")
         self.cell, self.changes, self.taps = cell, dict(changes), taps
-        self.state = ("h", "s")
+        self.carried = ("i", "f", "o") if cell.gate_recurrence else ()
+        self.state = ("h", "s", *self.carried)
         self.tapped = {"all": ("g", "i", "f", "o", "z_g", "z_i", "z_f", "z_o"), "gates": tuple(GATES), "none": ()}[taps]
 
     def parameters(self, D: int, H: int) -> dict[str, tuple[int, ...]]:
@@ -175,16 +175,17 @@ class OneStep:
         def at(name: str, t: int, value: Array) -> Array:
             return tap(name, value) if name in self.tapped else value
 
-        trace = forward(Parameters(p), x[None], prev["h"], prev["s"], variant=self.cell, tap=at)
-        return {"h": trace.h[1], "s": trace.s[1]}, trace
+        gates0 = {k: prev[k] for k in self.carried}
+        trace = forward(Parameters(p), x[None], prev["h"], prev["s"], variant=self.cell, gates0=gates0, tap=at)
+        return {k: getattr(trace, k)[1] for k in self.state}, trace
 
     def backward(self, p: Arrays, trace: Trace, d: Arrays) -> tuple[Any, ...]:
         program = Program(trace, d["h"][None])
-        program.start["ds_next"] = d["s"]
+        program.start |= {f"d{k}_next": d[k] for k in self.state if k != "h"}
         with np.errstate(all="ignore"):
             values = program.run(self.changes)
         weights = {k: values[f"d{k}"] for k in p}
-        previous = {"h": values["dh0"], "s": values["ds0"]}
+        previous = {k: values[f"d{k}0"] for k in self.state}
         known = {f"d{k}": k for k in self.tapped}
         return weights, values["dx"][0], previous, {k: values[d][0] for d, k in known.items() if d in values}
 
@@ -201,7 +202,7 @@ def of_one_step(fault: Fault, cell: Variant) -> bool:
             return False
         if any(word in code for word in ("_later", "dl[", "(t ", "if t", "t+1", "T", "t-2", "max(t", "or T", "[0]")):
             return False
-        if target in ("dh_next", "ds_next") and f"+ {target}" in code:
+        if target.endswith("_next") and f"+ {target}" in code:
             return False
     return True
 
