@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bptt_check.bench import KINK, Bench
+from bptt_check import sharper
+from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Richardson
 from bptt_check.differences.averaging import FEWER, MORE
@@ -26,6 +27,7 @@ from bptt_check.differences.estimate import taken
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.quotients import QUOTIENTS, held_against_quotients
 from bptt_check.settle import GRAVE
+from bptt_check.sides import KINK, one_sided
 from bptt_check.stairs import from_afar
 from bptt_check.subject import Array
 
@@ -166,14 +168,14 @@ def _sharper(bench: Bench, c: Comparison, resolution: float) -> Comparison:
 
 def _sharpened(bench: Bench, c: Comparison, places: Array, resolution: float) -> Comparison:
     """On ladders of steps; what is still blunt, by the mean over few and then over many tableaux."""
-    estimate = bench.refined(c.name, c.entries[places])
+    estimate = sharper.refined(bench, c.name, c.entries[places])
     c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
     for count in (FEWER, MORE):
         left = _blunt(c, resolution)[places]
         if not left.any() or left.sum() * count > MOST_TABLEAUX:
             break
         places, estimate = places[left], taken(estimate, left)
-        estimate = bench.averaged(c.name, c.entries[places], estimate, count)
+        estimate = sharper.mean_of_many(bench, c.name, c.entries[places], estimate, count)
         c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
     return c
 
@@ -194,7 +196,7 @@ def _averaged(bench: Bench, c: Comparison, resolution: float) -> Comparison:
     blurred = _blunt(c, resolution) & (ROUNDING_SAFETY * c.level > REFERENCE_SAFETY * c.error)
     if not blurred.any() or bench.plain is not None or ROUNDING_SAFETY * c.eps > resolution:
         return c
-    mean, spread = bench.mean_gradient(c.name, c.entries, AVERAGED)
+    mean, spread = sharper.mean_gradient(bench, c.name, c.entries, AVERAGED)
     ulps = c.eps * (np.abs(mean) + np.abs(mean).max(initial=0.0))
     level = np.where(blurred, np.minimum(spread / np.sqrt(AVERAGED) + ulps, c.level), c.level)
     floor = np.where(blurred, np.minimum(level, c.rounding_floor), c.rounding_floor)
@@ -232,12 +234,12 @@ def _seen_from_afar(bench: Bench, c: Comparison) -> Comparison:
 
 
 def _on_ladders(bench: Bench, c: Comparison, places: Array, *, scatter: bool) -> Comparison:
-    estimate = bench.refined(c.name, c.entries[places])
+    estimate = sharper.refined(bench, c.name, c.entries[places])
     c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
     off = places[c.wrong[places]]
     if scatter and len(off):
         error = c.error.copy()
-        error[off] = np.maximum(error[off], bench.scatter(c.name, c.entries[off]))
+        error[off] = np.maximum(error[off], sharper.scatter(bench, c.name, c.entries[off]))
         c = replace(c, error=error)
     return c
 
@@ -249,7 +251,7 @@ def _with_own_noise(bench: Bench, c: Comparison, places: Array) -> Comparison:
     """
     for some in (places[:QUOTIENTS], places[QUOTIENTS:]):
         if len(some):
-            spread = bench.reference_noise(c.name, c.entries[some])
+            spread = sharper.reference_noise(bench, c.name, c.entries[some])
             error = c.error.copy()
             error[some] = np.maximum(error[some], spread)
             c = replace(c, error=error)
@@ -349,7 +351,7 @@ def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tupl
             break  # a block whose most disputed entries sit on no kink is wrong for another reason
         v = np.zeros(c.shape)
         v.reshape(-1)[c.entries[place]] = 1.0
-        left, right, unsure = bench.one_sided({c.name: v})
+        left, right, unsure = one_sided(bench, {c.name: v})
         still = abs(left) + abs(right) <= unsure and c.difference[place] <= lost
         if c.analytic[place] == 0 and still:  # on either side; a complex step may see more than a loss can show
             reference[place], error[place], noise[place] = 0.0, unsure, unsure

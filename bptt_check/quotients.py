@@ -16,6 +16,7 @@ from bptt_check.differences import Richardson
 from bptt_check.differences.estimate import Estimate
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.reference import TAMER
+from bptt_check.sharper import refined
 from bptt_check.subject import Array
 
 QUOTIENTS = 3  # entries of a block that are asked about, the most disputed first
@@ -33,7 +34,7 @@ def held_against_quotients(bench: Bench, c: Comparison, places: Array) -> Compar
     asked = places[:QUOTIENTS]
     told = _told(c, asked, bench.estimate(c.name, c.entries[asked], Richardson()))
     if told is not Told.AGAINST_GRADIENT:
-        told = _told(c, asked, bench.refined(c.name, c.entries[asked]))
+        told = _told(c, asked, refined(bench, c.name, c.entries[asked]))
     if told is Told.AGAINST_REFERENCE:
         raise ReferenceUnsafe(f"for an entry of {c.name} a difference quotient contradicts it")
     if told is Told.NOTHING:
