@@ -15,8 +15,8 @@ from bptt_check.compare import REFERENCE_SAFETY, Comparison
 from bptt_check.differences import Richardson
 from bptt_check.differences.estimate import Estimate
 from bptt_check.errors import SubjectError, SubjectFailed
+from bptt_check.once_more import refined
 from bptt_check.reference import TAMER
-from bptt_check.sharper import refined
 from bptt_check.subject import Array
 
 QUOTIENTS = 3  # entries of a block that are asked about, the most disputed first

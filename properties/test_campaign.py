@@ -319,6 +319,15 @@ def test_a_file_that_is_no_case_is_refused_with_one_sentence(tmp_path: Path, tex
     assert "\n" not in str(caught.value)
 
 
+def test_a_case_that_is_large_or_gone_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    large = tmp_path / "large.json"
+    with large.open("wb") as stream:
+        stream.truncate(2**31)
+    for path, said in ((large, "it is not a case"), (tmp_path / "none.json", "cannot be read: No such file")):
+        with pytest.raises(UsageError, match=said):
+            read_case(path)
+
+
 def test_numbers_that_make_no_array_are_refused() -> None:
     for held in ({"dtype": "float64", "shape": [2], "values": [1.0]}, {"dtype": "O", "shape": [1], "values": [1.0]}):
         with pytest.raises(UsageError, match="the numbers of w make no array"):

@@ -136,6 +136,12 @@ def test_a_fault_that_shows_in_large_shapes_only_is_shrunk(capsys: pytest.Captur
     ran = verify(capsys, functions(slope="3 * p['w'] ** 2 * (1 + (T > 3 and H > 1))"))
     assert ran.code == 1
     assert "does not agree: T=4, B=1, D=1, H=2, seed 0" in ran.out
+    log = read_journal("reports/mine.jsonl")
+    assert log.complete and log.planned == len(log.records) - 1, "it is counted with none of those that were planned"
+    page = Path("reports/mine.html").read_text()
+    first = page.partition("<article>")[2].partition("</article>")[0]
+    assert "T=4, B=1, D=1, H=2, seed 0, the smallest" in first
+    assert "bptt-check verify mine.py --case reports/mine.case.json" in first
 
 
 def test_code_that_raises_at_one_shape_is_inconclusive_and_the_place_is_named(
@@ -584,6 +590,40 @@ def test_a_function_gets_what_it_asks_for_by_name(capsys: pytest.CaptureFixture[
     body = f"    return Subject.from_functions({pair}, {{'w': np.ones(2)}})"
     ran = verify(capsys, f"import numpy as np\nfrom bptt_check import Subject\n{define}\n{body}\n", "--cases", "2")
     assert ran.code == 0, ran.out + ran.err
+
+
+PLAIN = """
+import numpy as np
+from bptt_check import Subject
+def subject():
+    return Subject.from_functions(lambda p: (p["w"] ** 2).sum(), lambda p: {"w": 2 * p["w"]}, {"w": np.ones(2)})
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "said"),
+    [
+        (PLAIN, ("--shapes", "T=1,B=1,D=1,H=1"), "--shapes does not fit: mine takes none of T, B, D, H"),
+        (functions(), ("--case", "shapeless.json"), "holds no shape, and mine takes one"),
+        (CELL, ("--point", "weights.npz"), "does not hold both x (T, B, D) and an initial state"),
+        (CELL, ("--optional", "nothing"), "--optional names nothing; the gradients are"),
+        (PLAIN, ("--losses", "euclidean"), "--losses is for cells; mine brings its own loss"),
+        (CELL, ("--losses", "cubic"), "--losses: "),
+        ("import os\nos._exit(7)\n", (), "cannot be loaded: it ended the interpreter with exit code 7"),
+    ],
+)
+def test_an_option_that_does_not_fit_what_the_file_defines_is_refused(
+    capsys: pytest.CaptureFixture[str], text: str, arguments: tuple[str, ...], said: str
+) -> None:
+    Path("shapeless.json").write_text('{"kind": "bptt-check case", "schema": 1, "seed": 1}')
+    np.savez("weights.npz", W=np.ones((2, 2)))
+    ran = verify(capsys, text, *arguments)
+    assert ran.code == 2 and said in ran.err, ran.err
+
+
+def test_a_target_without_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = Ran(capsys, "verify", "..:x")
+    assert ran.code == 2 and ran.err.count("\n") == 1
 
 
 def test_an_array_file_that_holds_no_named_arrays_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import re
 import shutil
 import subprocess
@@ -27,10 +28,11 @@ from bptt_check.report.html import html_report
 from bptt_check.report.html_parts import table_html
 from bptt_check.report.junit import junit_report
 from bptt_check.report.markdown import markdown_report
+from bptt_check.report.model import CaseNorms, Norms
 from bptt_check.report.page_script import SCRIPT
 from bptt_check.report.page_style import STYLE
 from bptt_check.report.plots import steps_picture
-from bptt_check.report.plots_over_time import norms_picture
+from bptt_check.report.plots_over_time import history_picture, norms_picture
 from bptt_check.report.record import record_of
 from bptt_check.report.table import Column, table_of
 from bptt_check.report.tables_beside import causes_said
@@ -165,6 +167,12 @@ def test_a_disagreement_says_what_it_looks_like_and_how_to_mend_it():
     assert '"remedy": "df = s[t - 1] * ds"' in texts["json"]
     plain = all_texts(a_summary(a_record(9, wrong=True)))
     assert all("looks" not in plain[name] for name in ("html", "md", "terminal"))
+
+
+def test_advice_in_words_is_no_line_of_code():
+    cause = {**CAUSE, "code": (), "remedy": "look for a factor"}
+    page = html_report(a_summary(replace(a_record(9, wrong=True), causes=(cause,))))
+    assert "<p>To mend it: look for a factor.</p>" in page and "what belongs there" not in page
 
 
 def test_a_cause_is_named_in_an_annotation_and_in_the_xml_too():
@@ -348,6 +356,41 @@ def test_a_sweep_without_an_error_that_can_be_drawn_is_a_table_alone(errors):
     page = html_report(a_summary(sweep))
     Balanced(page)
     assert "Error against step size" in page
+
+
+def test_a_curve_without_a_point_that_can_be_drawn_leaves_the_others_alone():
+    none = replace(a_sweep(), data={**a_sweep().data, "curves": {**a_sweep().data["curves"], "lost": ["nan"] * 13}})
+    page = html_report(a_summary(none))
+    drawn = [a.get("class", "") for tag, a in Balanced(page).seen if tag == "path"]
+    assert sum(style.startswith("line") for style in drawn) == 2 and "lost" in page
+
+
+@pytest.mark.parametrize("shape", [{}, {"steps": 3}, {"steps": [0.1], "curves": [1]}, {"steps": [], "curves": {}}])
+def test_a_sweep_of_another_form_is_left_out(shape):
+    page = html_report(a_summary(replace(a_sweep(), data=shape), a_record(1)))
+    assert "Error against step size" not in page
+
+
+def test_a_step_that_no_case_reaches_has_an_empty_tile():
+    record = with_block(a_record(1), "h(t)", by_step=[1e-9, None, 1e-3])
+    styles = [a.get("class") for tag, a in Balanced(steps_picture(a_summary(record))).seen if tag == "rect"]
+    assert styles.count("void") == 1
+
+
+def test_norms_of_a_single_step_or_of_nothing_are_no_picture():
+    one = CaseNorms("case", Verdict.AGREES, (Norms("h(t)", (1.0,), (1.0,), None),))
+    nothing = CaseNorms("case", Verdict.AGREES, (Norms("h(t)", (0.0, 0.0), (0.0, 0.0), None),))
+    assert norms_picture(one, "n") == norms_picture(nothing, "n") == ""
+
+
+def test_a_run_of_which_a_figure_is_missing_leaves_a_gap_in_the_history():
+    now = a_summary(a_record(3))
+    old = [replace(saved.of(now), number=k, worst_error=error) for k, error in enumerate((1e-15, None, math.inf))]
+    shown = Balanced(history_picture([*old, replace(old[0], resolution=None)], now)).seen
+    assert sum(a.get("class") == "resolution" for _, a in shown) == 4
+    empty = replace(now, worst_error=None, resolution=None)
+    bare = [replace(run, worst_error=None, resolution=None) for run in old]
+    assert not any(a.get("class") == "line c0" for _, a in Balanced(history_picture(bare, empty)).seen)
 
 
 # Colours

@@ -21,6 +21,7 @@ from reporting import a_journal, a_record
 from bptt_check.errors import ReportError
 from bptt_check.report.journal import read_journal
 from bptt_check.report.left import journal_of, read_run
+from bptt_check.report.parts import Part, put_in_place
 
 pytest_plugins = ["pytester"]
 __all__ = ["run"]
@@ -166,8 +167,33 @@ def test_whatever_a_killed_run_has_left_it_is_read_or_refused(whole, data):
     assert len(log.records) >= most - 1  # of each file a torn line is left out
 
 
+def test_what_a_worker_writes_is_taken_line_by_line_and_nothing_else(tmp_path):
+    part = Part(tmp_path / "gw0.jsonl")
+    assert part.new() == [], "it has not begun"
+    whole = a_journal(tmp_path / "whole.jsonl", a_record(1), a_record(2)).read_bytes().splitlines(keepends=True)
+    part.path.write_bytes(b"".join(whole[:2]) + whole[2][:20])
+    assert [record.name for record in part.new()] == ["case 1"]
+    part.path.write_bytes(b"".join(whole))
+    assert [record.name for record in part.new()] == ["case 2"]
+    part.path.write_bytes(b"".join(whole) + b"rubbish\n")
+    with pytest.raises(ReportError, match="is not a part of a journal: it is not JSON"):
+        part.new()
+    with pytest.raises(ReportError, match="cannot read"):
+        Part(tmp_path).new()
+
+
+def test_a_journal_that_cannot_be_given_its_name_stays_where_it_is(tmp_path):
+    journal = a_journal(tmp_path / "run.jsonl", a_record(1))
+    (tmp_path / "gradients.jsonl").mkdir()
+    (tmp_path / "gradients.previous.jsonl").write_text("earlier")
+    with pytest.raises(ReportError, match="cannot write"):
+        put_in_place(journal, tmp_path / "gradients.jsonl")
+    assert read_journal(journal).ended
+
+
 def test_a_folder_stands_for_the_one_run_that_has_left_something_in_it(tmp_path):
     a_journal(tmp_path / "reports" / "gradients.jsonl", a_record(1))
+    a_journal(tmp_path / "reports" / "gradients.previous.jsonl", a_record(1))
     assert journal_of(tmp_path / "reports") == tmp_path / "reports" / "gradients.jsonl"
     a_journal(tmp_path / "killed" / "gradients.running-ab12" / "run.jsonl", a_record(1))
     assert journal_of(tmp_path / "killed") == tmp_path / "killed" / "gradients.running-ab12" / "run.jsonl"

@@ -20,7 +20,7 @@ from bptt_check.campaign.tried import Tried, Verified, told
 from bptt_check.campaign.wanted import Wanted, taken, trials_for
 from bptt_check.errors import UsageError
 from bptt_check.report.journal import Journal, environment
-from bptt_check.report.record import Record, record_of
+from bptt_check.report.record import SMALLEST, Record, record_of
 from bptt_check.report.text import clean
 from bptt_check.results import Finding, Result, Verdict
 
@@ -51,25 +51,23 @@ def verify(wanted: Wanted, *, on_case: Callable[[int, int], None] = lambda done,
         )
         tried: list[Tried] = []
         stopped, interrupted = "", False
+        found: tuple[Tried | None, Path | None] | None = None
         try:
             with journal:
                 for one in runner.all(trials):
                     journal.write(one.record)
                     tried.append(one)
                     on_case(len(tried), len(trials))
+                failing, case_file = found = runner.searched(tried)
+                if failing and failing not in tried:
+                    journal.write(runner.as_smallest(failing, case_file))
         except Stopped as reason:
             stopped = str(reason)
         except KeyboardInterrupt:
             stopped, interrupted = "the run was interrupted", True
-        failing = smallest_failing(tried)
-        case_file = None
-        if failing and not interrupted:
-            with suppress(Stopped, KeyboardInterrupt):  # a search that fails leaves what was found before it
-                failing = runner.shrunk(failing, tried)
-                failing = runner.simplest(failing)
-                failing = runner.explained(failing)
-                case_file = runner.hold(failing)
-        return Verified(journal.path, tuple(tried), stopped, interrupted, failing, case_file)
+        if found is None:
+            found = (smallest_failing(tried), None) if interrupted else runner.searched(tried)
+        return Verified(journal.path, tuple(tried), stopped, interrupted, *found)
 
 
 def smallest_failing(tried: list[Tried]) -> Tried | None:
@@ -131,6 +129,23 @@ class _Runner:
         if "refused" in reply.data:
             raise UsageError(reply.data["refused"])
         return self._tried(trial, reply)
+
+    def searched(self, tried: list[Tried]) -> tuple[Tried | None, Path | None]:
+        """The smallest case that does not agree, explained, and the file that holds it; as far as each is found."""
+        failing, case_file = smallest_failing(tried), None
+        if failing:
+            with suppress(Stopped, KeyboardInterrupt):  # a search that fails leaves what was found before it
+                failing = self.shrunk(failing, tried)
+                failing = self.simplest(failing)
+                failing = self.explained(failing)
+                case_file = self.hold(failing)
+        return failing, case_file
+
+    def as_smallest(self, failing: Tried, case_file: Path | None) -> Record:
+        """What the reports show of the smallest case, beside those that were planned."""
+        line = self.wanted.held_line(case_file) if case_file else self.wanted.line(failing.trial)
+        record = failing.record
+        return replace(record, name=f"{record.name}, the smallest", kind=SMALLEST, data={"reproduce": line})
 
     def shrunk(self, failing: Tried, tried: list[Tried]) -> Tried:
         """The smallest failing case that reducing one length after the other leads to. Not journaled."""

@@ -60,9 +60,11 @@ def causes_html(causes: Sequence[Cause]) -> str:
     """Return what a disagreement looks like, the likeliest cause first."""
     items = []
     for said in causes_said(causes):
-        lines = (("what gives these numbers", said.written), ("what belongs there", said.remedy))
-        code = [f"<div><dt>{name}</dt><dd><code>{escape(line)}</code></dd></div>\n" for name, line in lines if line]
-        told = f'<dl class="pairs">\n{"".join(code)}</dl>\n' if code else ""
+        told = f"<p>To mend it: {escape(said.remedy)}.</p>\n" if said.remedy else ""
+        if said.written:  # a line of the catalogue, and the one that belongs in its place
+            lines = (("what gives these numbers", said.written), ("what belongs there", said.remedy))
+            code = [f"<div><dt>{name}</dt><dd><code>{escape(line)}</code></dd></div>\n" for name, line in lines if line]
+            told = f'<dl class="pairs">\n{"".join(code)}</dl>\n'
         told += f"<p>{escape(said.why[0].upper() + said.why[1:])}.</p>\n" if said.why else ""
         told += f'<p class="where">the same would be: {escape(said.also)}</p>\n' if said.also else ""
         items.append(f"<li><p><strong>{escape(said.looks)}</strong></p>\n{told}</li>\n")

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Self
 from bptt_check import __version__
 from bptt_check.errors import ReportError
 from bptt_check.report.commit import commit_of
+from bptt_check.report.places import PREVIOUS
 from bptt_check.report.record import SCHEMA, Record, plain
 from bptt_check.report.runlog import LINE_LIMIT, RunLog, read_journal
 from bptt_check.report.strict import compact
@@ -177,7 +178,7 @@ def journal_text(log: RunLog) -> str:
 
 def previous(path: Path) -> Path:
     """Return the name that the journal of an earlier run is given when a new one begins."""
-    return path.with_name(f"{path.stem}.previous.jsonl")
+    return path.with_name(f"{path.stem}{PREVIOUS}.jsonl")
 
 
 def _open(path: Path) -> BinaryIO:

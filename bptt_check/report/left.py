@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bptt_check.errors import ReportError
-from bptt_check.report.places import RUN, RUNNING
+from bptt_check.report.places import PREVIOUS, RUN, RUNNING
 from bptt_check.report.record import Record
 from bptt_check.report.runlog import RunLog, read_journal
 from bptt_check.report.strict import compact
@@ -32,7 +32,8 @@ def journal_of(path: str | os.PathLike[str]) -> Path:
         return place
     if (place / RUN).exists() or _parts(place):
         return place / RUN
-    found = [*sorted(place.glob("*.jsonl")), *sorted(place.glob(f"*{RUNNING}*/"))]
+    journals = (path for path in place.glob("*.jsonl") if not path.stem.endswith(PREVIOUS))
+    found = [*sorted(journals), *sorted(place.glob(f"*{RUNNING}*/"))]
     if len(found) == 1:
         return journal_of(found[0])
     if not found:

@@ -183,7 +183,8 @@ class Failure:
     """One case that does not agree, what it looks like, how to make it again, and which test it comes from, if one.
 
     ``size`` is T·B·D·H where known. ``reproduce`` is a line for a shell, ``example`` the case as code where that is
-    known: what checks it by itself, or the arguments that Hypothesis found.
+    known: what checks it by itself, or the arguments that Hypothesis found. ``sought``: the smallest case, which was
+    looked for after the others and is counted nowhere.
     """
 
     name: str
@@ -198,6 +199,7 @@ class Failure:
     findings: tuple[str, ...]
     reproduce: str
     example: str
+    sought: bool = False
 
 
 @dataclass(frozen=True)

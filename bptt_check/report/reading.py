@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bptt_check.report.model import Cause, Curve, Failure, Sweep, Wrong
-from bptt_check.report.record import Record, plain
+from bptt_check.report.record import SMALLEST, Record, plain
 from bptt_check.report.strict import compact
 from bptt_check.results import Verdict
 from bptt_check.tally import is_of_the_ledger
@@ -78,6 +78,7 @@ def failure_of(record: Record) -> Failure:
         findings=tuple(f"{finding['kind']}: {finding['message']}" for finding in record.findings),
         reproduce=next(iter(hints), ""),
         example=next(iter(hints[1:]), ""),
+        sought=record.kind == SMALLEST,
     )
 
 

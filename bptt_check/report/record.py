@@ -17,14 +17,18 @@ from bptt_check.results import Block, Finding, Result
 SCHEMA = 2  # of all that is written; 2 added causes and norms
 
 
+SMALLEST = "smallest"
+
+
 @dataclass(frozen=True)
 class Record:
     """One case as it is kept: everything below is plain JSON data.
 
-    ``kind`` is ``"case"`` for a comparison and ``"sweep"`` for a study of error against step size. ``case`` says how
-    to make it again: cell, loss, T, B, D, H, seed where they apply. ``causes`` holds what a disagreement looks like,
-    the likeliest first: ``fault``, ``equation``, ``exact``, ``residual``, ``explanation``, ``remedy``, ``also``, each
-    where it is known. ``data`` holds what belongs to one kind alone.
+    ``kind`` is ``"case"`` for a comparison, ``"sweep"`` for a study of error against step size, and ``"smallest"``
+    for the smallest case that fails, looked for after those that were planned and counted with none of them. ``case``
+    says how to make it again: cell, loss, T, B, D, H, seed where they apply. ``causes`` holds what a disagreement
+    looks like, the likeliest first: ``fault``, ``equation``, ``exact``, ``residual``, ``explanation``, ``remedy``,
+    ``also``, each where it is known. ``data`` holds what belongs to one kind alone.
     """
 
     name: str

@@ -24,7 +24,7 @@ from bptt_check.report.fields import (
     or_none,
 )
 from bptt_check.report.opening import numbered_lines, opened
-from bptt_check.report.record import Record
+from bptt_check.report.record import SMALLEST, Record
 from bptt_check.report.strict import NotStrictError, parse
 from bptt_check.report.tests import from_tests
 from bptt_check.report.text import clean
@@ -51,10 +51,15 @@ class RunLog:
     problems: tuple[str, ...] = ()
 
     @property
+    def recorded(self) -> int:
+        """How many records there are of those that were planned."""
+        return sum(record.kind != SMALLEST for record in self.records)
+
+    @property
     def complete(self) -> bool:
         """Whether the run came to its end with everything recorded that was planned, test by test where it was one."""
         tests = from_tests(self.records)
-        all_there = self.planned is None or self.planned == len(self.records)
+        all_there = self.planned is None or self.planned == self.recorded
         return self.ended and all_there and not (tests and tests.unfinished)
 
 

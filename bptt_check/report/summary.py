@@ -31,7 +31,7 @@ from bptt_check.report.reading import (
     verdict_of,
     worst_of,
 )
-from bptt_check.report.record import Record
+from bptt_check.report.record import SMALLEST, Record
 from bptt_check.report.runlog import RunLog
 from bptt_check.report.strict import compact
 from bptt_check.report.tests import drawn_by_test, from_tests, smallest
@@ -49,14 +49,14 @@ def summarise(log: RunLog) -> Summary:
     verdicts = Counter(verdict_of(record).value for record in cases)
     worst = max(gradients, key=lambda line: rank(line.worst_error), default=None)
     chances = [number(record.miss_probability) for record in cases]
-    shown, told = smallest(cases), drawn_by_test(records)
+    shown, told = (*(r for r in records if r.kind == SMALLEST), *smallest(cases)), drawn_by_test(records)
     return Summary(
         title=log.title,
         verdict=_overall(log, cases),
         complete=log.complete,
         ended=log.ended,
         planned=log.planned,
-        recorded=len(records),
+        recorded=log.recorded,
         problems=log.problems,
         tests=from_tests(records),
         cases=len(cases),
@@ -79,7 +79,7 @@ def summarise(log: RunLog) -> Summary:
         spreads=spreads(gradients, cases),
         steps=step_errors(cases),
         norms=norms_over_time(cases),
-        findings=finding_counts(records),
+        findings=finding_counts([record for record in records if record.kind != SMALLEST]),
         disagreements=failures(shown, Verdict.DISAGREES, told),
         inconclusives=failures(shown, Verdict.INCONCLUSIVE, told),
         sweeps=tuple(sweep for record in records if record.kind == "sweep" if (sweep := sweep_of(record)) is not None),
@@ -240,14 +240,19 @@ def _spread(line: Line, errors: Sequence[float]) -> Spread:
 
 
 def failures(cases: Sequence[Record], verdict: Verdict, told: Mapping[str, str]) -> tuple[Failure, ...]:
-    """Return the cases of that verdict, the smallest first; ``told`` says what Hypothesis drew, by test."""
+    """Return the cases of that verdict, the smallest first, before them that which was looked for as such.
+
+    ``told`` says what Hypothesis drew, by test.
+    """
     found = [
         replace(failure, example=failure.example or (told.get(failure.test, "") if "example" in record.data else ""))
         for record in cases
         if verdict_of(record) is verdict
         for failure in [failure_of(record)]
     ]
-    return tuple(sorted(found, key=lambda failure: math.inf if failure.size is None else failure.size))
+    size = [math.inf if failure.size is None else failure.size for failure in found]
+    order = sorted(range(len(found)), key=lambda place: (not found[place].sought, size[place]))
+    return tuple(found[place] for place in order)
 
 
 def finding_counts(records: Sequence[Record]) -> tuple[FindingCount, ...]:

@@ -51,11 +51,12 @@ def verdict_advice(summary: Summary) -> str:
         return "Nothing was compared, and that is never a pass."
     if summary.verdict is Verdict.INCONCLUSIVE and not summary.inconclusives:
         return "All that was recorded agrees, but the run is incomplete."
-    named = sum(bool(failure.causes) and failure.causes[0].exact for failure in summary.disagreements)
-    if named and named == len(summary.disagreements):
+    failing = [failure for failure in summary.disagreements if not failure.sought]
+    named = sum(bool(failure.causes) and failure.causes[0].exact for failure in failing)
+    if named and named == len(failing):
         return "The gradient is wrong here, and the mistake is named below."
     if named:
-        cases = counted(len(summary.disagreements), "case")
+        cases = counted(len(failing), "case")
         return f"The gradient is wrong here; in {count(named)} of {cases} the mistake is named below."
     return summary.verdict.advice
 

@@ -1,0 +1,143 @@
+"""The second look at single entries: a better reference where the first is doubted or too blunt.
+
+Other steps, more of them, and means over many; nothing here decides, each function hands back the comparison with what
+it has found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from bptt_check import once_more
+from bptt_check.bench import Bench
+from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
+from bptt_check.differences.averaging import FEWER, MORE
+from bptt_check.differences.estimate import taken
+from bptt_check.quotients import QUOTIENTS
+from bptt_check.stairs import from_afar
+from bptt_check.subject import Array
+
+LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
+MOST_TABLEAUX = 4000  # that are spent on the entries of one block
+AVERAGED = 64  # points an ulp away over which a gradient is averaged that its own rounding blurs
+
+
+def most_disputed(c: Comparison) -> Array:
+    """Places (not entries) of the most disputed: wrong ones, and those without a finite reference."""
+    ratio = np.where(np.isfinite(c.reference), c.difference / np.maximum(c.tolerance, 1e-300), np.inf)
+    places = np.flatnonzero(c.wrong | ~np.isfinite(c.reference))
+    return places[np.argsort(-ratio[places], kind="stable")][:LOOKED_AT]
+
+
+def _updated(c: Comparison, places: Array, value: Array, error: Array, noise: Array) -> Comparison:
+    """The comparison with another reference at some places."""
+    reference, errors, noises = c.reference.copy(), c.error.copy(), c.noise.copy()
+    reference[places], errors[places], noises[places] = value, error, noise
+    return replace(c, reference=reference, error=errors, noise=noises)
+
+
+def sharper(bench: Bench, c: Comparison, resolution: float) -> Comparison:
+    """Entries that are seen too bluntly once more, by other steps and more; a sample decides whether that helps."""
+    blunt = np.flatnonzero(blunt_entries(c, resolution) & ~c.wrong)
+    for places in (blunt[:QUOTIENTS], blunt[QUOTIENTS:]):
+        if len(places):
+            c = _sharpened(bench, c, places, resolution)
+            if blunt_entries(c, resolution)[places].all():
+                break
+    return c
+
+
+def _sharpened(bench: Bench, c: Comparison, places: Array, resolution: float) -> Comparison:
+    """On ladders of steps; what is still blunt, by the mean over few and then over many tableaux."""
+    estimate = once_more.refined(bench, c.name, c.entries[places])
+    c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
+    for count in (FEWER, MORE):
+        left = blunt_entries(c, resolution)[places]
+        if not left.any() or left.sum() * count > MOST_TABLEAUX:
+            break
+        places, estimate = places[left], taken(estimate, left)
+        estimate = once_more.mean_of_many(bench, c.name, c.entries[places], estimate, count)
+        c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
+    return c
+
+
+def blunt_entries(c: Comparison, resolution: float) -> Array:
+    """Entries seen less finely than asked; of a block that lies below its floor as a whole, all that are."""
+    if c.hidden(resolution):
+        return np.asarray((c.tolerance > resolution * c.size) & (c.size > 0))
+    return np.asarray(c.seen(resolution) > resolution)
+
+
+def averaged(bench: Bench, c: Comparison, resolution: float) -> Comparison:
+    """Entries that the subject's own rounding blurs, by the mean of their gradient at many points an ulp away.
+
+    Rounding averages out and a fault does not. What does not average out either, a digit lost everywhere alike, must
+    not be called a fault here: where the mean is off, all stays as it was.
+    """
+    blurred = blunt_entries(c, resolution) & (ROUNDING_SAFETY * c.level > REFERENCE_SAFETY * c.error)
+    if not blurred.any() or bench.plain is not None or ROUNDING_SAFETY * c.eps > resolution:
+        return c
+    mean, spread = once_more.mean_gradient(bench, c.name, c.entries, AVERAGED)
+    ulps = c.eps * (np.abs(mean) + np.abs(mean).max(initial=0.0))
+    level = np.where(blurred, np.minimum(spread / np.sqrt(AVERAGED) + ulps, c.level), c.level)
+    floor = np.where(blurred, np.minimum(level, c.rounding_floor), c.rounding_floor)
+    own = c.analytic if c.own is None else c.own
+    analytic = np.where(blurred, mean, c.analytic)
+    finer = replace(c, analytic=analytic, level=level, rounding_floor=floor, own=own)
+    return c if finer.wrong.any() or not np.isfinite(mean).all() else finer
+
+
+def finer(bench: Bench, c: Comparison, places: Array) -> Comparison:
+    """Real differences again, on ladders of steps; all of a block only where the first look changes minds.
+
+    What still is off is held against ladders of stretched steps: by as much as those differ the reference may be off,
+    on a staircase for instance, whose steps lie further apart than noise is looked for.
+    """
+    first = places[:QUOTIENTS]
+    c = _on_ladders(bench, c, first, scatter=True)
+    rest = np.flatnonzero(c.wrong) if not c.wrong[first].all() else np.array([], dtype=int)
+    return _on_ladders(bench, c, rest, scatter=len(rest) <= LOOKED_AT) if len(rest) else c
+
+
+def seen_from_afar(bench: Bench, c: Comparison) -> Comparison:
+    """What is off all the same, where the loss is a staircase: against its slope from afar (stairs.py)."""
+    for place in [
+        *most_disputed(c)[:1],
+        *np.flatnonzero(c.wrong),
+    ]:  # the most disputed first: it may say that all is smooth
+        if not c.wrong[place]:
+            continue
+        seen = from_afar(bench, c.name, int(c.entries[place]))
+        if seen is None:
+            break
+        c = _updated(c, np.array([place]), seen.value, seen.error, seen.roundoff)
+    return c
+
+
+def _on_ladders(bench: Bench, c: Comparison, places: Array, *, scatter: bool) -> Comparison:
+    estimate = once_more.refined(bench, c.name, c.entries[places])
+    c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
+    off = places[c.wrong[places]]
+    if scatter and len(off):
+        error = c.error.copy()
+        error[off] = np.maximum(error[off], once_more.scatter(bench, c.name, c.entries[off]))
+        c = replace(c, error=error)
+    return c
+
+
+def with_own_noise(bench: Bench, c: Comparison, places: Array) -> Comparison:
+    """What the rounding of the reference itself may be: the noise of its values near the point.
+
+    A loss that subtracts large terms has a complex step whose rounding the gradient need not share.
+    """
+    for some in (places[:QUOTIENTS], places[QUOTIENTS:]):
+        if len(some):
+            spread = once_more.reference_noise(bench, c.name, c.entries[some])
+            error = c.error.copy()
+            error[some] = np.maximum(error[some], spread)
+            c = replace(c, error=error)
+            if c.wrong[some].all():
+                break
+    return c
