@@ -1,7 +1,7 @@
 """Loads the plugin, and the Hypothesis profiles: ``--hypothesis-profile=NAME`` takes quick, ci, fresh or deep.
 
 quick: the default. ci: the same cases in every run. fresh: new cases in every run. deep: many of them. The last two
-run what is marked ``thorough`` as well: further cases of what quicker tests show already (properties/thinned.py).
+run what is marked ``thorough`` as well: further cases of what quicker tests show already (properties/meta/thinned.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Fewer cases in the quick run: what costs seconds a case is tried on some of them there, and on all in the long run.
 
-The profiles ``fresh`` and ``deep`` (conftest.py) are the long run; it is made every week, and by whoever changes what it
-tries. A case that is left to it shows the same as one that stays, on other code or another cell.
+The profiles ``fresh`` and ``deep`` (conftest.py) are the long run; CI makes it every week, and so does whoever changes
+what it tries. A case that is left to it shows the same as one that stays, on other code or another cell.
 """
 
 from __future__ import annotations
