@@ -156,8 +156,10 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
         return _nothing_compared(subject, seen)
     finite = _finite(gradient)
 
-    def reference(of: Subject) -> Right:
-        return references(bench, looked.comparisons) if of is subject else _references_of(of, options, rng)
+    def reference(of: Subject, names: frozenset[str]) -> Right:
+        if of is subject:
+            return references(bench, looked.comparisons, names)
+        return _references_of(of, names, options, rng)
 
     diagnosing = Diagnosing(subject, gradient, reference)
     known = diagnosing.by_the_cell if options.causes else None
@@ -213,12 +215,12 @@ def _told_elsewhere(subject: Subject) -> tuple[Cause, ...]:
     return found.causes if found else ()
 
 
-def _references_of(subject: Subject, options: _Options, rng: np.random.Generator) -> Right:
+def _references_of(subject: Subject, names: frozenset[str], options: _Options, rng: np.random.Generator) -> Right:
     """The same code at another case: its reference derivatives, and what they may be off by."""
     eps = max(float(np.finfo(np.result_type(*subject.point.values())).eps), float(np.finfo(np.float64).eps))
     seen = observe(subject, eps=eps, rng=rng, repeats=2)
     finite = {name: a.astype(float) for name, a in seen.gradient.items() if np.isfinite(a).all()}
-    return references(_bench(subject, seen, finite, eps, rng, options), {})
+    return references(_bench(subject, seen, finite, eps, rng, options), {}, names)
 
 
 def _finite(gradient: Mapping[str, Array]) -> Mapping[str, Array]:

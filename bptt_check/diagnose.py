@@ -27,7 +27,7 @@ SEED = 20  # of that case
 REFERENCE_ENTRIES = 768  # that are compared one by one for the sake of a pattern
 Sides = tuple[dict[str, Array], Mapping[str, Array], Mapping[str, Array]]  # the gradient, the right one, the tolerance
 Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # right gradients by block, and what they may be off by
-Reference = Callable[[Subject], Right]
+Reference = Callable[[Subject, frozenset[str]], Right]
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,9 @@ class Diagnosing:
     ----------
     subject: whose gradient disagrees with its loss.
     gradient: what its backward pass returned at its point.
-    reference: called with the subject, or with the same code at another case, where no cell is recognised: right
-        derivatives by block, and what they may be off by; NaN where an entry has not been compared.
+    reference: called with the subject, or with the same code at another case, and the blocks to look at, where no cell
+        is recognised or it does not have them: right derivatives by block, and what they may be off by; NaN where an
+        entry has not been compared.
 
     Nothing is offered for a gradient that is right.
     """
@@ -230,11 +231,11 @@ class _Look:
     @cached_property
     def _sides(self) -> Sides | None:
         sides: Right | None = self.known.reference() if self.known else None
-        foreign = sides is not None and any(
-            name not in sides[0] for name in self.gradient if name in self.subject.point
+        left = frozenset(
+            self.gradient if sides is None else self.gradient.keys() & self.subject.point.keys() - sides[0]
         )
-        if self.reference is not None and (sides is None or foreign):
-            measured = self.reference(self.subject)
+        if self.reference is not None and left:
+            measured = self.reference(self.subject, left)
             sides = measured if sides is None else ({**measured[0], **sides[0]}, {**measured[1], **sides[1]})
         if sides is None:
             return None
@@ -319,11 +320,14 @@ def located(blocks: Mapping[str, Block], places: Mapping[str, str]) -> dict[str,
     return {name: replace(b, where=places[name]) if name in places else b for name, b in blocks.items()}
 
 
-def references(bench: Bench, compared: Mapping[str, Comparison]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """Reference derivatives by block, and what they may be off by: those already found, and those that are cheap."""
+def references(
+    bench: Bench, compared: Mapping[str, Comparison], names: frozenset[str]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Reference derivatives of some blocks, and what they may be off by: those found already, and what is cheap."""
     right, tolerance = {}, {}
     left = REFERENCE_ENTRIES
-    for name, a in bench.gradient.items():
+    for name in [name for name in bench.gradient if name in names]:
+        a = bench.gradient[name]
         known = compared.get(name)
         if (known is None or len(known.entries) < a.size) and a.size <= left:
             left -= a.size
