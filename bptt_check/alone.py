@@ -28,6 +28,7 @@ SMALL = 32
 FEW = 3  # entries that show a wrong block, and its largest, where no more is asked for
 ESCALATION = 2000  # loss evaluations after which no more directions are drawn where each costs a ladder
 
+FOUND = "{count} wrong entries found among {size}"
 BELOW_ROUNDING = "partly below what rounding and noise leave visible here; agrees at a rescaled point"
 
 
@@ -219,7 +220,7 @@ class Alone:
         found, dense = search.locate(a.size, off=group_off, is_wrong=is_wrong, likely=likely, rng=bench.rng)
         compared = self._judged(found) if found else None
         if compared is not None and compared.verdict is Verdict.DISAGREES:
-            count = "most entries disagree" if dense else f"{len(found)} wrong entries found among {a.size}"
+            count = "most entries disagree" if dense else FOUND.format(count=len(found), size=a.size)
             return replace(compared, compared=a.size, note=count, by_step=None, norms=None)
         return self._excused(along, off, weights.reshape(a.shape))
 

@@ -5,43 +5,28 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from bptt_check import joint, rounding
-from bptt_check.bench import Bench
+from bptt_check import rounding
 from bptt_check.compare import overall
 from bptt_check.diagnose import Diagnosing, enlarged, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.flat import layouts, not_finite, put_together, shapes_of
 from bptt_check.in_full import in_full
-from bptt_check.levels import Levels, levels
 from bptt_check.localise import wrong_lines
-from bptt_check.looking import (
-    Looked,
-    Right,
-    along_directions,
-    at_a_glance,
-    entry_by_entry,
-    from_afar,
-    later_elsewhere,
-    stale,
-)
+from bptt_check.looking import Right, later_elsewhere, stale
 from bptt_check.pace import audible
-from bptt_check.points import total_size
 from bptt_check.protocol import Observations, called_once, observe
 from bptt_check.quotients import ReferenceUnsafe
-from bptt_check.reference import Proof, Reference, choose, proved_elsewhere
 from bptt_check.results import Block, Cause, Finding, Result, Verdict
 from bptt_check.subject import Array, Subject
 from bptt_check.sweeping import Sweeping
 from bptt_check.watch import States, undisturbed
+from bptt_check.ways import Options, benched, benched_and_looked, looked_at
 
 RESOLUTION = {"float64": 1e-6, "float32": 1e-2, "float16": 0.3}  # asked for by default, by precision of the subject
-STACKED_ENTRIES = 4096  # all entries are compared up to this many where they can be stacked,
-DIFFERENCE_ENTRIES = 2048  # up to this many where only real differences work,
-SINGLE_ENTRIES = 24  # and up to this many one by one with a complex step; beyond, directions
 NEAR_A_KINK = 1e-3
 MEMORY = 2**16  # bytes below which no sweep can work
 
@@ -107,7 +92,7 @@ def check(
     started = time.perf_counter()
     optional = _known_names(subject, optional)
     sweeping = Sweeping(memory, audible(progress))
-    options = _Options(resolution, optional, entries, method, repeats, causes, protocol, sweeping)
+    options = Options(resolution, optional, entries, method, repeats, causes, protocol, sweeping)
     try:
         with undisturbed() as before:
             result = _checked(subject, options, np.random.default_rng(rng), before)
@@ -130,19 +115,7 @@ def _known_names(subject: Subject, names: Iterable[str]) -> frozenset[str]:
     return named
 
 
-@dataclass(frozen=True)
-class _Options:
-    resolution: float | None
-    optional: frozenset[str]
-    entries: str
-    method: str
-    repeats: int
-    causes: bool
-    protocol: bool
-    sweeping: Sweeping
-
-
-def _checked(subject: Subject, options: _Options, rng: np.random.Generator, before: States | None = None) -> Result:
+def _checked(subject: Subject, options: Options, rng: np.random.Generator, before: States | None = None) -> Result:
     kind = np.result_type(*subject.point.values())
     eps = max(float(np.finfo(kind).eps), float(np.finfo(np.float64).eps))
     asked = options.resolution or RESOLUTION.get(kind.name, RESOLUTION["float64"])
@@ -164,10 +137,10 @@ def _checked(subject: Subject, options: _Options, rng: np.random.Generator, befo
     diagnosing = Diagnosing(subject, gradient, reference)
     known = diagnosing.by_the_cell if options.causes else None
     try:
-        bench, looked = _benched_and_looked(subject, seen, finite, eps, rng, options, asked, known)
+        bench, looked = benched_and_looked(subject, seen, finite, eps, rng, options, asked, known)
     except ReferenceUnsafe as unsafe:
-        bench = _bench(subject, seen, finite, eps, rng, replace(options, method="differences"), why=str(unsafe))
-        looked = _looked(bench, seen, options, asked, known)
+        bench = benched(subject, seen, finite, eps, rng, replace(options, method="differences"), why=str(unsafe))
+        looked = looked_at(bench, seen, options, asked, known)
     blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
     remarks = (Finding(remark.kind, remark.message) for remark in subject.remarks)
     said: list[Finding] = []
@@ -215,12 +188,12 @@ def _told_elsewhere(subject: Subject) -> tuple[Cause, ...]:
     return found.causes if found else ()
 
 
-def _references_of(subject: Subject, names: frozenset[str], options: _Options, rng: np.random.Generator) -> Right:
+def _references_of(subject: Subject, names: frozenset[str], options: Options, rng: np.random.Generator) -> Right:
     """The same code at another case: its reference derivatives, and what they may be off by."""
     eps = max(float(np.finfo(np.result_type(*subject.point.values())).eps), float(np.finfo(np.float64).eps))
     seen = observe(subject, eps=eps, rng=rng, repeats=2)
     finite = {name: a.astype(float) for name, a in seen.gradient.items() if np.isfinite(a).all()}
-    return references(_bench(subject, seen, finite, eps, rng, options), {}, names)
+    return references(benched(subject, seen, finite, eps, rng, options), {}, names)
 
 
 def _finite(gradient: Mapping[str, Array]) -> Mapping[str, Array]:
@@ -249,7 +222,7 @@ def _with_those_missing(subject: Subject, seen: Observations, found: Mapping[str
 
 
 def _in_double(
-    subject: Subject, blocks: Mapping[str, Block], eps: float, options: _Options, rng: np.random.Generator
+    subject: Subject, blocks: Mapping[str, Block], eps: float, options: Options, rng: np.random.Generator
 ) -> Mapping[str, Block]:
     """The blocks, those that float32 leaves open decided by the same code in float64 where it carries that."""
     undecided = [name for name, block in blocks.items() if block.verdict is Verdict.INCONCLUSIVE]
@@ -273,102 +246,6 @@ def _in_double(
             )
             decided[name] = replace(block, note=f"{block.note}; {note}" if block.note else note)
     return decided
-
-
-def _benched_and_looked(
-    subject: Subject,
-    seen: Observations,
-    gradient: Mapping[str, Array],
-    eps: float,
-    rng: np.random.Generator,
-    options: _Options,
-    asked: float,
-    known: Callable[[], Right] | None,
-) -> tuple[Bench, Looked]:
-    """A large subject is looked at from afar first; where that does not settle it, and else, as all are."""
-    if options.entries == "all" or total_size(gradient.values()) <= joint.LEAST:
-        bench = _bench(subject, seen, gradient, eps, rng, options)
-        return bench, _looked(bench, seen, options, asked, known)
-    there = _there(seen, gradient) if options.method != "differences" else None
-    proof = Proof(None, np.inf, 0)
-    if there:
-        proof = proved_elsewhere(subject, {**subject.blocks, **seen.elsewhere}, there, rng=rng)
-    chosen = proof.reference
-    if chosen is None:
-        chosen = choose(subject, gradient, rng=rng, method=options.method)
-        chosen = replace(chosen, evaluations=chosen.evaluations + proof.evaluations)
-    level = joint.presumed(subject.blocks, gradient, eps=eps)
-    bench = _on_the_bench(subject, seen, gradient, Levels(gradient, level, level, 0), chosen, rng, options)
-    looked = from_afar(bench, asked, proof) if joint.applies(bench) else None
-    if looked is not None:
-        return bench, looked
-    chosen = replace(chosen, evaluations=bench.bill.losses - seen.evaluations)
-    bench = _bench(subject, seen, gradient, eps, rng, options, chosen=chosen)
-    return bench, _looked(bench, seen, options, asked, known)
-
-
-def _there(seen: Observations, gradient: Mapping[str, Array]) -> Mapping[str, Array] | None:
-    """The gradient at the second point, if it has all blocks and is finite."""
-    there = seen.gradient_elsewhere
-    return there if set(there) == set(gradient) and not not_finite(there) else None
-
-
-def _bench(
-    subject: Subject,
-    seen: Observations,
-    gradient: Mapping[str, Array],
-    eps: float,
-    rng: np.random.Generator,
-    options: _Options,
-    *,
-    why: str = "",
-    chosen: Reference | None = None,
-) -> Bench:
-    reference = chosen or choose(subject, gradient, rng=rng, method=options.method)
-    if why:
-        reference = replace(reference, reason=f"no complex step: {why}; {reference.reason.partition('; ')[2]}")
-    found = levels(subject, subject.blocks, gradient, reference, eps=eps, rng=rng)
-    return _on_the_bench(subject, seen, gradient, found, reference, rng, options)
-
-
-def _on_the_bench(
-    subject: Subject,
-    seen: Observations,
-    gradient: Mapping[str, Array],
-    found: Levels,
-    reference: Reference,
-    rng: np.random.Generator,
-    options: _Options,
-) -> Bench:
-    bench = Bench.of(
-        subject,
-        subject.blocks,
-        gradient,
-        found,
-        reference=reference,
-        size=abs(seen.loss),
-        rng=rng,
-        broken=not_finite(seen.gradient),
-        sweeping=options.sweeping,
-    )
-    if seen.repeats < 2:  # asked to be quick
-        bench.bill.limit = 0
-    bench.bill.losses += seen.evaluations + reference.evaluations
-    bench.bill.gradients += seen.gradients + found.calls
-    return bench
-
-
-def _looked(
-    bench: Bench, seen: Observations, options: _Options, asked: float, known: Callable[[], Right] | None
-) -> Looked:
-    n, elsewhere = total_size(bench.gradient.values()), (seen.elsewhere, seen.gradient_elsewhere)
-    limit = STACKED_ENTRIES if bench.subject.stacked else SINGLE_ENTRIES
-    limit = limit if bench.reference.exact else max(limit, DIFFERENCE_ENTRIES)
-    if options.entries == "all" or (options.entries == "auto" and n <= limit):
-        glanced = options.entries == "auto" and bench.subject.stacked
-        first = at_a_glance(bench, asked, elsewhere) if glanced else None
-        return first or entry_by_entry(bench, asked)
-    return along_directions(bench, asked, elsewhere, known)
 
 
 def _nothing_compared(subject: Subject, seen: Observations) -> Result:

@@ -52,7 +52,7 @@ class Joint:
 
 
 @dataclass(frozen=True)
-class _Ray:
+class Ray:
     """One drawn direction: what the gradient predicts along it, what that may be off by, and how far it reaches."""
 
     v: dict[str, Array]
@@ -96,23 +96,28 @@ def together(bench: Bench, resolution: float, tell: Callable[[float], None]) -> 
 
     ``tell`` is told the share of this look that is done.
     """
-    sizes = {name: _Sizes.of(bench, name) for name in bench.gradient}
-    largest = {name: size.largest for name, size in sizes.items()}
-    groups = [group for group in _parted(bench, sizes, resolution) if group]
+    parted = groups(bench, resolution)
     looks: dict[str, _Look] = {}
-    for k, group in enumerate(groups):
-        lows = _lows(bench, {name: sizes[name] for name in group}, resolution)
+    for k, (lows, largest) in enumerate(parted):
         seen = _seen(bench, lows, largest)
         if seen is None or seen.typical > resolution:
             return None
         for name, low in lows.items():
             looks[name] = _look(bench, name, low, largest[name], seen, resolution)
-        tell((k + 1) / (len(groups) + 1))
+        tell((k + 1) / (len(parted) + 1))
     if any(look.count > LEFT * bench.gradient[name].size for name, look in looks.items()):
         return None
     blocks = {name: _block(bench, name, looks[name], resolution) for name in bench.gradient}
     worst = max(look.finest for look in looks.values())
     return Joint(blocks, CHANCE * min(1.0, worst / resolution) ** DIRECTIONS)
+
+
+def groups(bench: Bench, resolution: float) -> list[tuple[dict[str, float], dict[str, float]]]:
+    """The blocks that share directions, in one group or two: what their entries are divided by at least, and the
+    largest entry of each."""
+    sizes = {name: _Sizes.of(bench, name) for name in bench.gradient}
+    parted = [{name: sizes[name] for name in group} for group in _parted(bench, sizes, resolution) if group]
+    return [(_lows(bench, of, resolution), {name: size.largest for name, size in of.items()}) for of in parted]
 
 
 @dataclass(frozen=True)
@@ -140,7 +145,7 @@ def _seen(bench: Bench, lows: Mapping[str, float], largest: Mapping[str, float])
     offs: list[tuple[float, float]] = []
     shared = bench.subject.rays is not None
     for batch in [range(DIRECTIONS)] if shared else [[k] for k in range(DIRECTIONS)]:
-        rays = [_drawn(bench, lows, largest) for _ in batch]
+        rays = [drawn(bench, lows, largest) for _ in batch]
         for ray, slope in zip(rays, slopes(bench, [(ray.v, ray.norm) for ray in rays]), strict=True):
             offs.append((abs(slope - ray.predicted), ray.tolerance))
         if not all(isfinite(off) and off <= SUSPECT * tolerance for off, tolerance in offs):
@@ -231,17 +236,25 @@ def _chunks(array: Array) -> Iterator[slice]:
     return (slice(first, first + CHUNK) for first in range(0, array.size, CHUNK))
 
 
-def _drawn(bench: Bench, lows: Mapping[str, float], largest: Mapping[str, float]) -> _Ray:
+def drawn(bench: Bench, lows: Mapping[str, float], largest: Mapping[str, float]) -> Ray:
     """A direction over some blocks, with all that is to be known of it, in one go through the entries."""
-    v: dict[str, Array] = {}
+    v = {name: np.empty(bench.gradient[name].shape) for name in lows}
+    return ray_of(bench, v, largest, lows)
+
+
+def ray_of(
+    bench: Bench, v: dict[str, Array], largest: Mapping[str, float], lows: Mapping[str, float] | None = None
+) -> Ray:
+    """What is to be known of the direction ``v``, which is drawn meanwhile where ``lows`` are given."""
     predicted = squared_level = squared_terms = norm = 0.0
-    for name, low in lows.items():
-        a, v[name] = bench.gradient[name].reshape(-1), np.empty(bench.gradient[name].shape)
-        flat, point, reach, extent = v[name].reshape(-1), bench.point[name].reshape(-1), 0.0, 0.0
+    for name in v:
+        a, flat, point = bench.gradient[name].reshape(-1), v[name].reshape(-1), bench.point[name].reshape(-1)
+        reach = extent = 0.0
         for some in _chunks(a):
             part, here, sized = flat[some], a[some], np.abs(a[some])
-            bench.rng.standard_normal(out=part)
-            part /= np.maximum(sized, low)
+            if lows:
+                bench.rng.standard_normal(out=part)
+                part /= np.maximum(sized, lows[name])
             sized += largest[name]
             sized *= part
             squared_level += float(np.dot(sized, sized))
@@ -252,7 +265,7 @@ def _drawn(bench: Bench, lows: Mapping[str, float], largest: Mapping[str, float]
             squared_terms += float(np.dot(sized, sized))
         norm = max(norm, sqrt(reach / (extent or a.size)))
     noise = bench.eps * (sqrt(squared_level) + sqrt(squared_terms))
-    return _Ray(v, predicted, bench.both * ROUNDING_SAFETY * noise, norm or 1.0)
+    return Ray(v, predicted, bench.both * ROUNDING_SAFETY * noise, norm or 1.0)
 
 
 def _look(bench: Bench, name: str, low: float, largest: float, seen: _Seen, resolution: float) -> _Look:

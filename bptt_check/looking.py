@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bptt_check import directions, joint
-from bptt_check.alone import BELOW_ROUNDING, Alone, drawn, judged
+from bptt_check import directions, joint, lone
+from bptt_check.alone import BELOW_ROUNDING, FOUND, Alone, drawn, judged
 from bptt_check.bench import Bench
 from bptt_check.compare import Comparison, judge
 from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave
@@ -130,6 +130,26 @@ def from_afar(bench: Bench, resolution: float, proof: Proof) -> Looked | None:
         return None
     later = Off(proof.off, BORNE_OUT, 0.0, proof.off) if proof.reference else None
     return Looked(seen.blocks, (), seen.miss_probability, later)
+
+
+def but_for_one(afar: Bench, bench: Bench, wrong: tuple[str, int], resolution: float) -> Looked | None:
+    """The same where all is right but for the one entry that is named; ``None`` where that does not settle everything.
+
+    ``bench`` has measured rounding levels, by which the entry is judged; ``afar`` is the one it was found on.
+    """
+    name, entry = wrong
+    confirmed = confirm(bench, bench.compared(name, np.array([entry])), resolution)
+    block = judged(bench, confirmed, resolution)
+    if block.verdict is not Verdict.DISAGREES:
+        return None
+    mended = lone.put_right(replace(afar, bill=bench.bill), name, entry, float(confirmed.comparison.reference[0]))
+    seen = joint.together(mended, resolution, Pace(bench.sweeping.progress).at)
+    if seen is None:
+        return None
+    size = bench.gradient[name].size
+    block = replace(block, compared=size, note=FOUND.format(count=1, size=size), by_step=None, norms=None)
+    found = {name: confirmed}
+    return Looked({**seen.blocks, name: block}, found_in(bench, found), seen.miss_probability, None, found)
 
 
 def _settles(bench: Bench, seen: Glance, resolution: float) -> bool:

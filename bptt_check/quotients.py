@@ -14,11 +14,13 @@ from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, Comparison
 from bptt_check.differences import Richardson
 from bptt_check.differences.estimate import Estimate
+from bptt_check.differences.ladder import confirmed
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.once_more import refined
 from bptt_check.reference import TAMER
 from bptt_check.subject import Array
 
+WIDER = 8.0  # widest step, in units of the block's size, of the blunt quotient's second try
 QUOTIENTS = 3  # entries of a block that are asked about, the most disputed first
 
 
@@ -32,7 +34,11 @@ def held_against_quotients(bench: Bench, c: Comparison, places: Array) -> Compar
     if len(missing):
         raise ReferenceUnsafe("it overflows on the way, where the real forward pass does not")
     asked = places[:QUOTIENTS]
-    told = _told(c, asked, bench.estimate(c.name, c.entries[asked], Richardson()))
+    plain = bench.estimate(c.name, c.entries[asked], Richardson())
+    told = _told(c, asked, plain)
+    if told is Told.NOTHING:  # too blunt; wider steps may be sharper
+        wider = bench.estimate(c.name, c.entries[asked], Richardson(widest=WIDER))
+        told = _told(c, asked, confirmed(plain, wider))
     if told is not Told.AGAINST_GRADIENT:
         told = _told(c, asked, refined(bench, c.name, c.entries[asked]))
     if told is Told.AGAINST_REFERENCE:

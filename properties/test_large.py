@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bptt_check import Subject, Verdict, check, joint
+from bptt_check import Subject, Verdict, check, joint, lone, reference
+from bptt_check.bench import Bench
 from bptt_check.lstm.fused import LSTM
 from bptt_check.lstm.fused_imaginary import imaginary_outputs
 from bptt_check.lstm.problem import Problem
@@ -72,6 +73,39 @@ def test_one_typical_entry_that_is_wrong_by_1e_8_is_located_in_fewer_than_a_hund
     result = check(power(200_000, 4, np.random.default_rng(2), wrong=("w1", 777, 1e-8)), causes=False)
     assert (result.blocks["w1"].verdict, result.blocks["w1"].index) == (Verdict.DISAGREES, (777,))
     assert result.evaluations < 100
+
+
+def test_one_wrong_entry_of_a_large_cell_of_many_blocks_is_located_in_as_many():
+    subject = Subject.from_variant("NP", **SHAPE)
+
+    def wrong(p):
+        gradient = dict(subject.gradient_at(p))
+        gradient["W_fh"] = np.array(gradient["W_fh"])
+        gradient["W_fh"][7, 11] *= 1 + 1e-8
+        return gradient
+
+    result = check(replace(subject, gradient_at=wrong, pair=None), causes=False)
+    assert result.verdict is Verdict.DISAGREES
+    assert {name for name, block in result.blocks.items() if block.verdict is Verdict.DISAGREES} == {"W_fh"}
+    assert result.blocks["W_fh"].index == (7, 11)
+    assert result.evaluations < 100
+
+
+@given(seed=st.integers(0, 10**6), count=st.sampled_from([1, 2, 5]))
+def test_the_ratio_of_two_discrepancies_names_a_lone_wrong_entry_and_none_of_several(seed, count):
+    rng = np.random.default_rng(seed)
+    subject = power(40_000, 4, rng)
+    gradient = dict(subject.gradient(subject.blocks))
+    names, entries = rng.choice(list(gradient), count), rng.choice(10_000, count, replace=False)
+    for name, entry in zip(names, entries, strict=True):
+        gradient[name][entry] = (gradient[name][entry] or 1e-3) * (1 + float(rng.choice([-1e-2, 1e-2])))
+    level = joint.presumed(subject.blocks, gradient, eps=float(np.finfo(float).eps))
+    complex_step = reference.choose(subject, gradient, rng=rng)
+    bench = Bench(subject, subject.blocks, gradient, level, complex_step, size=1.0, rng=rng)
+    found = lone.wrong_entry(bench, 1e-6)
+    assert found in (None, *zip(names.tolist(), entries.tolist(), strict=True))
+    if count == 1 and abs(subject.point[names[0]][entries[0]]) > 0.1:
+        assert found == (names[0], entries[0])
 
 
 def test_a_cell_without_intermediates_says_whose_gradient_it_is():

@@ -29,7 +29,7 @@ def laddered(by: Callable[[Method], Estimate], *, first: Estimate | None = None)
     best = first
     for power in LADDERS:
         wider = by(Richardson(widest=2.0**power))
-        best = wider if best is None else _confirmed(best, wider)
+        best = wider if best is None else confirmed(best, wider)
     assert best is not None
     for power in FAR:
         size = np.abs(best.value)
@@ -38,12 +38,12 @@ def laddered(by: Callable[[Method], Estimate], *, first: Estimate | None = None)
             break
         wider = by(Richardson(widest=2.0**power))
         worth &= np.abs(wider.value - best.value) <= best.error
-        wider = _confirmed(best, wider)
+        wider = confirmed(best, wider)
         best = replace(chosen(worth, wider, best), evaluations=wider.evaluations)
     return best
 
 
-def _confirmed(finer: Estimate, wider: Estimate) -> Estimate:
+def confirmed(finer: Estimate, wider: Estimate) -> Estimate:
     """Entry by entry the sharper of two estimates, but the wider steps only where the finer do not contradict them.
 
     Choosing the sharpest of several favours those that flatter themselves; so where two differ by more than the blunter
