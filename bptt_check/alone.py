@@ -100,9 +100,14 @@ class Alone:
         return abs(gap) <= (min(allowed, SHARE * abs(self.worst.discrepancy)) if grave else allowed)
 
     def beside(self, right: Array, tolerance: Array) -> Block | None:
-        """The verdict from a right gradient, where that is what was measured; ``None`` where it decides nothing."""
+        """The verdict from a right gradient, where that is what was measured; ``None`` where it decides nothing.
+
+        What rounding inside could do to a block that is not gravely off is not held against it.
+        """
         if not self.is_borne_out_by(right, tolerance):
             return None
+        if not self.is_grave():
+            tolerance = np.maximum(tolerance, self.bench.blunt(self.name))
         known = Confirmed(beside(self.bench, self.name, right, tolerance))
         block = judged(self.bench, known, self.resolution)
         if block.verdict is not Verdict.DISAGREES:
