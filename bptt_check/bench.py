@@ -38,6 +38,7 @@ TINY = 8.0  # how many times smaller than the finest step an entry must be to ge
 KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
 KINK_WIDER = 8.0  # how many times wider the steps are that must see the same jump,
 KINK_ALIKE = 0.2  # to this share of it
+Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # right gradients by block, and what they may be off by
 
 
 @dataclass(frozen=True)
