@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check.faults import Fault
-from bptt_check.program import STEP, Program
+from bptt_check.program import STEP, Runnable
 
 Array = np.ndarray[Any, Any]
 Outcome = tuple[
@@ -76,7 +76,7 @@ class Matching:
     eps: relative precision of the user's arithmetic.
     """
 
-    def __init__(self, program: Program, observed: Mapping[str, Array], *, eps: float) -> None:
+    def __init__(self, program: Runnable, observed: Mapping[str, Array], *, eps: float) -> None:
         self.program = program
         self.observed = {
             k: a for k, a in observed.items() if k in program.right and np.shape(program.right[k]) == a.shape
