@@ -46,8 +46,8 @@ How far these figures reach:
   holds the diagnosis to what it says today; how it does on code that it has never met is not measured here.
 - Where nothing is recognised *as expected* is often that no cause is named, and nothing false. *With a cause* counts
   those that got one.
-- Of two at once the second may have no effect beside the first, or both together may be what others give; such pairs are
-  not left out.
+- Of two at once the second may have no effect beside the first, or both together may be what others give; such pairs
+  are not left out.
 - The cells of the time table are made of the readable forward pass, some 0.4 ms a step, which a cell of one's own does
   not cost; and the clock runs on a machine that other jobs shared.
 - With n cases and no miss, the true rate of misses is below 3/n with 95 % confidence.
