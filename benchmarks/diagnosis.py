@@ -44,8 +44,10 @@ How far these figures reach:
 - The passes written by hand know nothing of those lines, but they are not unseen: some kinds of mistake were added to
   the catalogue because of what they showed, and what is expected of each was set with the outcome known. *As expected*
   holds the diagnosis to what it says today; how it does on code that it has never met is not measured here.
-- Where nothing is recognised *as expected* is that no cause is named, and nothing false. *With a cause* counts those
-  that got one.
+- Where nothing is recognised *as expected* is often that no cause is named, and nothing false. *With a cause* counts
+  those that got one.
+- Of two at once the second may have no effect beside the first, or both together may be what others give; such pairs
+  are not left out.
 - The cells of the time table are made of the readable forward pass, some 0.4 ms a step, which a cell of one's own does
   not cost; and the clock runs on a machine that other jobs shared.
 - With n cases and no miss, the true rate of misses is below 3/n with 95 % confidence.

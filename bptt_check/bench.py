@@ -31,6 +31,7 @@ from bptt_check.sweeping import Sweeping, estimates
 SMALLEST = 1e-300  # a divisor that is none
 OF_A_DIRECTION = 0.1  # share of a resolution that a direction's error may be, for a few of them to see that finely
 SECANTS = 4  # moves, by which it is asked what a loss at its bottom does further off
+Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # right gradients by block, and what they may be off by
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,14 @@ from dataclasses import replace
 import numpy as np
 
 from bptt_check import rounding
+from bptt_check.bench import Right
 from bptt_check.compare import overall
 from bptt_check.diagnose import Diagnosing, enlarged, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.flat import layouts, not_finite, put_together, shapes_of
 from bptt_check.in_full import in_full
 from bptt_check.localise import wrong_lines
-from bptt_check.looking import Right, later_elsewhere, stale
+from bptt_check.looking import later_elsewhere, stale
 from bptt_check.pace import audible
 from bptt_check.protocol import Observations, called_once, observe
 from bptt_check.quotients import ReferenceUnsafe

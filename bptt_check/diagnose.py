@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from bptt_check.bench import Bench
+from bptt_check.bench import Bench, Right
 from bptt_check.compare import Comparison
 from bptt_check.known import ULPS, Known, KnownCell
 from bptt_check.matching import Match, Matched
@@ -27,7 +27,6 @@ LARGE = {"T": 6, "B": 3, "D": 4, "H": 5}  # a case where two mistakes seldom giv
 SEED = 20  # of that case
 REFERENCE_ENTRIES = 768  # that are compared one by one for the sake of a pattern
 Sides = tuple[dict[str, Array], Mapping[str, Array], Mapping[str, Array]]  # the gradient, the right one, the tolerance
-Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # right gradients by block, and what they may be off by
 Reference = Callable[[Subject, frozenset[str]], Right]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from bptt_check import directions, joint, lone
 from bptt_check.alone import BELOW_ROUNDING, FOUND, Alone, drawn, judged
-from bptt_check.bench import Bench
+from bptt_check.bench import Bench, Right
 from bptt_check.compare import Comparison, judge
 from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave
 from bptt_check.errors import SubjectError, SubjectFailed
@@ -25,7 +25,6 @@ from bptt_check.subject import Array, Point
 DIRECTIONS = 3  # over all blocks at once; each block has one more of its own where those leave a doubt
 MANY = 12  # blocks, beyond which one direction over all of them is saved: each has one of its own
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
-Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # gradients by block, and what they may be off by
 STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
 
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bptt_check import joint
-from bptt_check.bench import Bench
+from bptt_check.bench import Bench, Right
 from bptt_check.flat import not_finite
 from bptt_check.levels import Levels, levels
 from bptt_check.lone import wrong_entry
 from bptt_check.looking import (
     Looked,
-    Right,
     along_directions,
     at_a_glance,
     but_for_one,
