@@ -1,6 +1,7 @@
 """Loads the plugin, and the Hypothesis profiles: ``--hypothesis-profile=NAME`` takes quick, ci, fresh or deep.
 
-quick: the default. ci: the same cases in every run. fresh: new cases in every run. deep: many of them.
+quick: the default. ci: the same cases in every run. fresh: new cases in every run. deep: many of them. The last two
+run what is marked ``thorough`` as well: further cases of what quicker tests show already (properties/meta/thinned.py).
 """
 
 from __future__ import annotations
@@ -24,6 +25,21 @@ settings.register_profile("ci", settings.get_profile("quick"), derandomize=True)
 settings.register_profile("fresh", settings.get_profile("quick"), max_examples=50, database=None)
 settings.register_profile("deep", settings.get_profile("quick"), max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line("markers", "thorough: a further case, left to the profiles fresh and deep")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out further cases in a quick run."""
+    if settings().max_examples > settings.get_profile("quick").max_examples:
+        return
+    left = [item for item in items if item.get_closest_marker("thorough")]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
 
 
 @pytest.fixture(scope="session")

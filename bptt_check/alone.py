@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bptt_check import directions, search
-from bptt_check.bench import KINK, Bench
+from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, Comparison, is_timed, judge
 from bptt_check.confirm import Confirmed, confirm, relieved
 from bptt_check.differences.estimate import Estimate
@@ -16,6 +16,7 @@ from bptt_check.glance import Glance
 from bptt_check.results import Block, Verdict
 from bptt_check.seen import Off
 from bptt_check.settle import GRAVE, SHARE
+from bptt_check.sides import KINK, one_sided
 from bptt_check.structure import structure
 from bptt_check.subject import Array
 
@@ -99,9 +100,14 @@ class Alone:
         return abs(gap) <= (min(allowed, SHARE * abs(self.worst.discrepancy)) if grave else allowed)
 
     def beside(self, right: Array, tolerance: Array) -> Block | None:
-        """The verdict from a right gradient, where that is what was measured; ``None`` where it decides nothing."""
+        """The verdict from a right gradient, where that is what was measured; ``None`` where it decides nothing.
+
+        What rounding inside could do to a block that is not gravely off is not held against it.
+        """
         if not self.is_borne_out_by(right, tolerance):
             return None
+        if not self.is_grave():
+            tolerance = np.maximum(tolerance, self.bench.blunt(self.name))
         known = Confirmed(beside(self.bench, self.name, right, tolerance))
         block = judged(self.bench, known, self.resolution)
         if block.verdict is not Verdict.DISAGREES:
@@ -226,7 +232,7 @@ class Alone:
     def _excused(self, along: Block, off: Off, v: Array) -> Block:
         """No entry is wrong on its own: a kink, rounding inside, or something that entries alone do not show."""
         bench, name = self.bench, self.name
-        left, right, unsure = bench.one_sided({name: v})
+        left, right, unsure = one_sided(bench, {name: v})
         predicted = float(np.sum(v * bench.gradient[name]))
         if abs(right - left) > KINK * unsure and min(left, right) - unsure <= predicted <= max(left, right) + unsure:
             self.confirmed = Confirmed(bench.compared(name, np.array([0])), kinks=(0,))

@@ -16,11 +16,10 @@ import numpy as np
 from bptt_check import directions, rounding
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Method, Richardson
-from bptt_check.differences.averaging import AROUND, FEWER, GOLDEN, averaged, finest
+from bptt_check.differences.averaging import AROUND, FEWER, averaged, finest
 from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along, partials
-from bptt_check.differences.ladder import LADDERS, laddered
-from bptt_check.differences.noise import settled_noise
+from bptt_check.differences.ladder import laddered
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.flat import layouts, shapes_of
 from bptt_check.levels import Levels, levels
@@ -29,15 +28,10 @@ from bptt_check.seen import Bill, Off, Tame
 from bptt_check.subject import Array, Point, Subject
 from bptt_check.sweeping import Sweeping, estimates
 
-NEIGHBOURS = (2.0**4, 2.0**14, 2.0**24)  # ulps apart, where the rounding of a reference is read
-BESIDE, NEARBY = 3, 2.0**-20  # points, and how far away, at which it is held against one in float64
 SMALLEST = 1e-300  # a divisor that is none
 OF_A_DIRECTION = 0.1  # share of a resolution that a direction's error may be, for a few of them to see that finely
 SECANTS = 4  # moves, by which it is asked what a loss at its bottom does further off
-TINY = 8.0  # how many times smaller than the finest step an entry must be to get steps of its own
-KINK = 50.0  # how many times their uncertainty one-sided derivatives must differ by to be called a kink
-KINK_WIDER = 8.0  # how many times wider the steps are that must see the same jump,
-KINK_ALIKE = 0.2  # to this share of it
+Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # right gradients by block, and what they may be off by
 
 
 @dataclass(frozen=True)
@@ -222,74 +216,6 @@ class Bench:
             own=self.plain.gradient[name].reshape(-1)[entries] if self.plain else None,
         )
 
-    def reference_noise(self, name: str, entries: Array) -> Array:
-        """The rounding of the reference itself, for some entries: the noise of its values along a line near the point.
-
-        Moves by an ulp would not show it, where a small entry of the point is added to a large constant. And where it
-        stands still over any line, as that of 1 − p does for p near 1, the same in float64 is off by as much more as
-        that is coarser.
-        """
-        point = self.reference.point
-        signs = {key: self.rng.choice([-1.0, 1.0], array.shape) for key, array in point.items()}
-        noise = np.zeros(len(entries))
-        for far in NEIGHBOURS:
-            values = []
-            for k in range(-4, 5):
-                moved = rounding.jiggled(point, k * far * self.reference.eps, signs)
-                there = replace(self, reference=replace(self.reference, point=moved))
-                values.append(there.estimate(name, entries).value)
-            for place, column in enumerate(np.array(values).T):
-                level, settled = settled_noise(column)
-                noise[place] = max(noise[place], level) if settled else noise[place]
-        return np.maximum(noise, self._noise_by_float64(name, entries))
-
-    def _noise_by_float64(self, name: str, entries: Array) -> Array:
-        """What the reference in float64 is off by at some points nearby, by the ratio of the two precisions."""
-        noise = np.zeros(len(entries))
-        eps = float(np.finfo(float).eps)
-        if self.reference.eps >= eps:
-            return noise
-        for _ in range(BESIDE):
-            by = {key: np.asarray(self.rng.uniform(-1, 1, a.shape)) for key, a in self.reference.point.items()}
-            moved = rounding.jiggled(self.reference.point, NEARBY, by)
-            at = [self._with_reference_at(moved, kind).estimate(name, entries).value for kind in (np.longdouble, float)]
-            off = np.abs(at[0] - at[1]).astype(float) * (rounding.GENUINE * self.reference.eps / eps)
-            noise = np.fmax(noise, off)
-        return noise
-
-    def _with_reference_at(self, point: Point, kind: Any) -> Bench:
-        there = {key: array.astype(kind) for key, array in point.items()}
-        return replace(self, reference=replace(self.reference, point=there))
-
-    def refined(self, name: str, entries: Array) -> Estimate:
-        """Real differences on ladders of steps, tiny to wide; a wider one counts only where it confirms the finer.
-
-        Entries that are small beside the finest step begin with steps in proportion to themselves.
-        """
-        size = np.abs(self.reference.point[name].reshape(-1)[entries])
-        tiny = (size > 0) & (size < 2.0 ** LADDERS[0] * self.scale(name) / TINY)
-        first = None
-        if tiny.any():
-            own = np.where(tiny, size, 2.0 ** LADDERS[0] * self.scale(name) / Richardson().widest)
-            first = self.estimate(name, entries, Richardson(), scale=own)
-        return laddered(lambda method: self.estimate(name, entries, method), first=first)
-
-    def averaged(self, name: str, entries: Array, single: Estimate, count: int) -> Estimate:
-        """The mean over many tableaux of steps about as long as those of ``single``, where that is sharper."""
-        scale = single.step * (AROUND / Richardson().widest)
-        return finest(single, averaged(partial(self._on_scale, name, entries, scale), count))
-
-    def scatter(self, name: str, entries: Array, count: int = 4) -> Array:
-        """What real differences on ladders of steps differ by when all steps are stretched, for some entries."""
-        values = []
-        for stretch in 2.0 ** -(np.arange(1, count + 1) * GOLDEN % 1.0):
-            scale = np.full(len(entries), self.scale(name) * stretch)
-            values.append(laddered(partial(self._on_scale, name, entries, scale)).value)
-        return np.asarray(np.ptp(np.stack(values), axis=0), float)
-
-    def _on_scale(self, name: str, entries: Array, scale: Array, method: Method) -> Estimate:
-        return self.estimate(name, entries, method, scale=scale)
-
     def along(self, v: Point, *, refine: float = 0.0) -> Off:
         """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small.
 
@@ -321,35 +247,6 @@ class Bench:
         """How long a direction is, in units of the point: 1 where some block moves by its own size."""
         return max(_rms(part) / (_rms(self.point[name]) or 1.0) for name, part in v.items()) or 1.0
 
-    def one_sided(self, v: Point) -> tuple[float, float, float]:
-        """Derivatives to the left and to the right along ``v`` by tiny real steps, and what noise leaves uncertain.
-
-        A jump between the two is that of a kink if wider steps see the same one. Noise that nobody measured, that of an
-        ill-conditioned loss for instance, shrinks with wider steps.
-        """
-        eps = float(np.finfo(np.result_type(*self.reference.point.values())).eps)
-        step = max(2.0**-30, 4 * eps**0.5 if eps > 1e-10 else eps**0.5)
-        left, right, unsure = self._sides(v, step)
-        if abs(right - left) > KINK * unsure:
-            wider = self._sides(v, KINK_WIDER * step)
-            unsure = max(unsure, abs((right - left) - (wider[1] - wider[0])) / (KINK * KINK_ALIKE))
-        return left, right, unsure
-
-    def _sides(self, v: Point, width: float) -> tuple[float, float, float]:
-        """The same by steps of ``width``, with the noise that is known."""
-        point = self.reference.point
-        norm = max(float(np.abs(part).max(initial=0)) for part in v.values()) or 1.0
-        kind = np.result_type(*point.values())
-        step = kind.type(width)
-        values = []
-        for k in (-2, -1, 0, 1, 2):
-            moved = {name: a + k * step * (v[name] / norm) if name in v else a for name, a in point.items()}
-            values.append(float_of(self.loss(moved)))
-        left = (1.5 * values[2] - 2 * values[1] + 0.5 * values[0]) / step * norm
-        right = (-1.5 * values[2] + 2 * values[3] - 0.5 * values[4]) / step * norm
-        noise = max(self.reference.noise or 0.0, 2 * float(np.finfo(kind).eps) * float(max(map(abs, values))))
-        return float(left), float(right), float(8 * noise / step * norm)
-
     def rounded(self, resolution: float) -> dict[str, float]:
         """By block, the largest relative error of the gradient as handed out beside the one in a higher precision.
 
@@ -365,16 +262,6 @@ class Bench:
             found = flat.largest((np.abs(own - exact) / scale).astype(float)).tolist()
             largest |= dict(zip(flat.shapes, found, strict=True))
         return largest
-
-    def mean_gradient(self, name: str, entries: Array, count: int) -> tuple[Array, Array]:
-        """Mean and standard deviation of some entries of the gradient over points moved by an ulp at random."""
-        drawn = []
-        for _ in range(count):
-            signs = {key: self.rng.choice([-1.0, 1.0], array.shape) for key, array in self.point.items()}
-            gradient = self.subject.gradient(rounding.jiggled(self.point, self.eps, signs))
-            self.bill.gradients += 1
-            drawn.append(gradient[name].astype(float).reshape(-1)[entries])
-        return np.mean(drawn, axis=0), np.std(drawn, axis=0)
 
     def nearby(self, far: float, factor: float = 1.0) -> Bench | None:
         """The same at a point scaled and moved by that share, by the same rounding levels; ``None`` where it fails."""

@@ -10,13 +10,14 @@ from dataclasses import replace
 import numpy as np
 
 from bptt_check import rounding
+from bptt_check.bench import Right
 from bptt_check.compare import overall
 from bptt_check.diagnose import Diagnosing, enlarged, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
-from bptt_check.flat import layouts, put_together, shapes_of
+from bptt_check.flat import layouts, not_finite, put_together, shapes_of
 from bptt_check.in_full import in_full
 from bptt_check.localise import wrong_lines
-from bptt_check.looking import Right, later_elsewhere, stale
+from bptt_check.looking import later_elsewhere, stale
 from bptt_check.pace import audible
 from bptt_check.protocol import Observations, called_once, observe
 from bptt_check.quotients import ReferenceUnsafe
@@ -210,11 +211,11 @@ def _finite(gradient: Mapping[str, Array]) -> Mapping[str, Array]:
 
 def _with_those_missing(subject: Subject, seen: Observations, found: Mapping[str, Block]) -> dict[str, Block]:
     """All blocks in the subject's order: those compared, those that are not finite, and those not returned."""
-    blocks = {}
+    blocks, broken = {}, not_finite(seen.gradient)
     for name, array in subject.blocks.items():
         if name not in found:
             blocks[name] = Block(name, Verdict.NOT_RETURNED, array.shape, subject.equations.get(name))
-        elif not np.isfinite(seen.gradient[name]).all():
+        elif name in broken:
             blocks[name] = replace(found[name], verdict=Verdict.DISAGREES, note="not finite")
         else:
             blocks[name] = found[name]

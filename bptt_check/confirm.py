@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bptt_check.bench import KINK, Bench
+from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Richardson
 from bptt_check.errors import SubjectError, SubjectFailed
@@ -34,6 +34,7 @@ from bptt_check.sharpen import (
     sharper,
     with_own_noise,
 )
+from bptt_check.sides import KINK, one_sided
 from bptt_check.steady import forgiven, restless, steady_entries
 from bptt_check.subject import Array
 
@@ -157,7 +158,7 @@ def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tupl
             break  # a block whose most disputed entries sit on no kink is wrong for another reason
         v = np.zeros(c.shape)
         v.reshape(-1)[c.entries[place]] = 1.0
-        left, right, unsure = bench.one_sided({c.name: v})
+        left, right, unsure = one_sided(bench, {c.name: v})
         still = abs(left) + abs(right) <= unsure and c.difference[place] <= lost
         if c.analytic[place] == 0 and still:  # on either side; a complex step may see more than a loss can show
             reference[place], error[place], noise[place] = 0.0, unsure, unsure

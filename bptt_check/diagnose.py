@@ -13,10 +13,11 @@ from functools import cached_property
 
 import numpy as np
 
-from bptt_check.bench import Bench
+from bptt_check.bench import Bench, Right
 from bptt_check.compare import Comparison
-from bptt_check.known import ULPS, Known
+from bptt_check.known import ULPS, Known, KnownCell
 from bptt_check.matching import Match, Matched
+from bptt_check.networks import KnownNetwork, RecognisedNetwork, recognise_network
 from bptt_check.patterns import REGIONS, Pattern, Place, patterns, steps_in_words, where
 from bptt_check.recognise import Recognised, recognise
 from bptt_check.results import Block, Cause
@@ -26,7 +27,6 @@ LARGE = {"T": 6, "B": 3, "D": 4, "H": 5}  # a case where two mistakes seldom giv
 SEED = 20  # of that case
 REFERENCE_ENTRIES = 768  # that are compared one by one for the sake of a pattern
 Sides = tuple[dict[str, Array], Mapping[str, Array], Mapping[str, Array]]  # the gradient, the right one, the tolerance
-Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # right gradients by block, and what they may be off by
 Reference = Callable[[Subject, frozenset[str]], Right]
 
 
@@ -41,7 +41,7 @@ class Diagnosis:
 
     causes: tuple[Cause, ...] = ()
     where: Mapping[str, str] = field(default_factory=dict)
-    recognised: Recognised | None = None
+    recognised: Recognised | RecognisedNetwork | None = None
     unfinished: str = ""
     untold: str = ""
     right: Right = field(default_factory=lambda: ({}, {}))
@@ -125,9 +125,8 @@ class _Look:
 
     def __init__(self, subject: Subject, gradient: Mapping[str, Array], reference: Reference | None) -> None:
         self.subject, self.gradient = subject, gradient
-        self.recognised = recognise(subject)
-        usable = self.recognised is not None and not self.recognised.unread
-        self.known = Known(subject, self.recognised, gradient) if self.recognised and usable else None
+        self.recognised = recognise(subject) or recognise_network(subject)
+        self.known = _known(subject, self.recognised, gradient)
         self.reference = reference
         self.unfinished, self.searched = "", False
 
@@ -141,7 +140,7 @@ class _Look:
         self.searched = True
         if not matched.complete:
             self.unfinished = (
-                f"time was up after {matched.tried} runs of the lines of {self.known.recognised.variant.name} with "
+                f"time was up after {matched.tried} runs of the lines of {self.known.recognised.name} with "
                 f"mistakes in them; the rest of the catalogue was left out. Check a smaller case for the cause"
             )
         causes = _causes(self.known, matched)
@@ -157,11 +156,11 @@ class _Look:
     def untold(self) -> str:
         """What could not be told of a disagreement without a cause, and what would tell more."""
         if self.known is not None:
-            name = self.known.recognised.variant.name
-            return f"this computes cell {name}, and none of the known mistakes of its backward pass gives this gradient"
+            name = self.known.recognised.name
+            return f"this computes {name}, and none of the known mistakes of its backward pass gives this gradient"
         if self.recognised is not None:
             unread = ", ".join(self.recognised.unread)
-            return f"the loss reaches cell {self.recognised.variant.name} through {unread} too, in a way not known here"
+            return f"the loss reaches {self.recognised.name} through {unread} too, in a way not known here"
         if self.subject.recurrence is not None:
             return "no cell of the LSTM family computes these outputs, so the list of its mistakes was not tried"
         return (
@@ -260,6 +259,17 @@ class _Look:
         if not wrong <= explained or len(analytic) < len(self.subject.point.keys() & self.gradient.keys()):
             causes = [replace(cause, exact=False) for cause in causes]
         return tuple(causes)
+
+
+def _known(
+    subject: Subject, recognised: Recognised | RecognisedNetwork | None, gradient: Mapping[str, Array]
+) -> Known | None:
+    """The subject in the terms of what it was recognised as, unless the loss reaches that in ways not known here."""
+    if recognised is None or recognised.unread:
+        return None
+    if isinstance(recognised, RecognisedNetwork):
+        return KnownNetwork(subject, recognised, gradient)
+    return KnownCell(subject, recognised, gradient)
 
 
 def _off(a: Array, right: Array, tolerance: Array) -> Array:

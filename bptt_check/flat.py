@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -51,7 +51,7 @@ class Flat:
 
     def join(self, arrays: Mapping[str, Array]) -> Array:
         """The blocks as one vector, not to be written to: of blocks that :meth:`split` made it is what they show."""
-        if isinstance(arrays, Laid) and arrays.flat is self and arrays.whole.ndim == 1:
+        if type(arrays) is Laid and arrays.flat is self and arrays.whole.ndim == 1:
             return arrays.whole
         return np.concatenate([arrays[name] for name in self.shapes], axis=None)
 
@@ -113,18 +113,37 @@ def _sorted(owner: Array, values: Array) -> Array:
 
 
 class Laid(Mapping[str, Array]):
-    """Blocks by name that are views of one vector, or of a matrix with one row a copy."""
+    """Blocks by name that are views of one vector, or of a matrix with one row a copy; made when one is asked for."""
 
-    __slots__ = ("flat", "whole")
+    __slots__ = ("_views", "flat", "whole")
 
     def __init__(self, flat: Flat, whole: Array) -> None:
         self.flat, self.whole = flat, whole
+        self._views: dict[str, Array] | None = None
+
+    @property
+    def views(self) -> dict[str, Array]:
+        """The blocks, in order."""
+        if self._views is None:
+            whole, leading = self.whole, self.whole.shape[:-1]
+            of = self.flat.places.items()
+            self._views = {name: whole[..., bounds].reshape(leading + shape) for name, (bounds, shape) in of}
+        return self._views
 
     def __getitem__(self, name: str) -> Array:
-        bounds, shape = self.flat.places[name]
-        if self.whole.ndim == 1:
-            return self.whole[bounds].reshape(shape)
-        return self.whole[..., bounds].reshape(self.whole.shape[:-1] + shape)
+        return self.views[name]
+
+    def keys(self) -> KeysView[str]:
+        """Their names."""
+        return self.flat.shapes.keys()
+
+    def values(self) -> ValuesView[Array]:
+        """The blocks."""
+        return self.views.values()
+
+    def items(self) -> ItemsView[str, Array]:
+        """Each with its name."""
+        return self.views.items()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.flat.shapes)
@@ -172,4 +191,14 @@ def put_together(parts: Sequence[Laid]) -> Mapping[str, Array]:
 
 def shapes_of(arrays: Mapping[str, Array]) -> Shapes:
     """The shape of each array, by name."""
-    return arrays.flat.shapes if isinstance(arrays, Laid) else {name: array.shape for name, array in arrays.items()}
+    return arrays.flat.shapes if type(arrays) is Laid else {name: array.shape for name, array in arrays.items()}
+
+
+def not_finite(arrays: Mapping[str, Array]) -> frozenset[str]:
+    """The names of those that hold something that is no finite number."""
+    found: list[str] = []
+    for flat in layouts(shapes_of(arrays)):
+        names = list(flat.shapes)  # one alone may be large, and is not copied
+        if not np.isfinite(arrays[names[0]] if len(names) == 1 else flat.join(arrays)).all():
+            found += (name for name in names if not np.isfinite(arrays[name]).all())
+    return frozenset(found)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -163,9 +164,11 @@ class _Laid:
         return np.sort(lesser[order[:count]]), np.sort(lesser[order[count:]])
 
     def by_block(self, entries: Array) -> dict[str, Array]:
-        """Entries of all blocks laid end to end, as flat entries of each block that has any."""
-        owner, flat = self.flat.owner[entries], self.flat
-        return {name: entries[owner == k] - flat.starts[k] for k, name in enumerate(flat.shapes) if (owner == k).any()}
+        """Entries of all blocks laid end to end, in order, as flat entries of each block that has any."""
+        starts = self.flat.starts
+        bounds = np.searchsorted(entries, starts).tolist()
+        pieces = zip(self.flat.shapes, starts, pairwise(bounds), strict=False)
+        return {name: entries[first:last] - start for name, start, (first, last) in pieces if first < last}
 
     def calm(self, rows: Array, offs: list[Off]) -> bool:
         """Whether what is off along each row is no more than the rounding of a higher precision explains."""

@@ -1,8 +1,10 @@
-"""A subject whose cell is known, in the terms of that cell: its lines, its gradient, the right one in its own names."""
+"""A subject of which it is known what it computes: its lines, its gradient, the right one in its own names."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 
@@ -10,8 +12,9 @@ from bptt_check.faults import Fault, catalogue, of_states_handed_out, slips
 from bptt_check.lstm.forward import Trace
 from bptt_check.lstm.variants import Gate
 from bptt_check.matching import Matched, Matching
-from bptt_check.program import Program
+from bptt_check.program import Program, Runnable
 from bptt_check.recognise import Recognised
+from bptt_check.recognise.record import Sources
 from bptt_check.subject import Array, Subject
 
 ULPS = 2.0**16  # of a block's largest entry: what a gradient may differ from the right one and still show a pattern
@@ -19,33 +22,56 @@ _SUMS = {"W": "B5", "b": "B6", "p": "B5p"}  # the equations of the sums over tim
 STEP_ENTRIES = 4_000_000  # of all steps' contributions to all weights, up to which they are kept
 
 
-class Known:
-    """A subject whose cell is known, in the terms of that cell."""
+class Identified(Protocol):
+    """What a subject was recognised as: see :class:`~bptt_check.recognise.Recognised`."""
 
-    def __init__(self, subject: Subject, recognised: Recognised, gradient: Mapping[str, Array]) -> None:
+    @property
+    def name(self) -> str:
+        """What it is, in words."""
+
+    @property
+    def sources(self) -> Sources:
+        """Where our arrays come from."""
+
+    @property
+    def taps(self) -> Mapping[str, str]:
+        """Their intermediates by ours."""
+
+    def theirs(self, ours: Mapping[str, Array]) -> dict[str, Array]:
+        """Gradients in their names from gradients in ours."""
+
+    def gradients_in_ours(self, theirs: Mapping[str, Array]) -> dict[str, Array]:
+        """The gradients of our arrays that theirs determine."""
+
+
+class Known(ABC):
+    """A subject of which it is known what it computes, in the terms of that."""
+
+    def __init__(self, subject: Subject, recognised: Identified, gradient: Mapping[str, Array]) -> None:
         self.subject, self.recognised, self.gradient = subject, recognised, gradient
-        self.trace: Trace = recognised.trace(subject.point)
-        self.arriving = recognised.arriving(subject.point)
         kinds = [np.asarray(a).dtype for a in (*subject.point.values(), *gradient.values())]
         self.eps = max(float(np.finfo(kind).eps) for kind in [*kinds, np.dtype(subject.precision or float)])
         self.theirs = {name: np.asarray(gradient[name], dtype=float) for name in gradient}
         self.ends = recognised.gradients_in_ours(self.theirs)
-        self.steps_of = _intermediates(recognised, self.theirs, self.ends)
-        observed = {f"d{name}": array for name, array in self.ends.items()} | self.steps_of
-        self.program = self._lines(self.steps_of)
-        self.matching = Matching(self.program, observed, eps=self.eps)
+        self.matching = self._seen()
+        self.program = self.matching.program
 
-    def _lines(self, held: Mapping[str, Array] | None = None) -> Program:
-        dl, dl_ds, dl_again = self.arriving
-        return Program(self.trace, dl, dl_ds=dl_ds, dl_again=dl_again, held=held)
+    @abstractmethod
+    def _seen(self) -> Matching:
+        """What was returned, beside the lines of what was recognised."""
+
+    @abstractmethod
+    def _lines(self) -> Runnable:
+        """Those lines, each given what the lines before it compute."""
 
     @property
+    @abstractmethod
     def faults(self) -> tuple[Fault, ...]:
-        """The catalogue of the cell, but for what a cell that is unrolled by the harness cannot get wrong."""
-        faults = catalogue(self.recognised.variant)
-        if self.arriving.dl_ds.any() or self.arriving.dl_again.any():
-            faults = (*of_states_handed_out(self.recognised.variant), *faults)
-        return self._of_theirs(faults)
+        """The catalogue, but for what a cell that is unrolled by the harness cannot get wrong."""
+
+    def _slips(self) -> tuple[Fault, ...]:
+        """Every slip in one line, for where the catalogue has nothing."""
+        return ()
 
     def _of_theirs(self, faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
         if not any(name.startswith("next ") for name in self.subject.interventions):
@@ -54,7 +80,7 @@ class Known:
 
     def matched(self) -> Matched:
         """The gradient held against the catalogue, and where that has nothing against every slip in one line."""
-        return self.matching.against(self.faults, slips=lambda: self._of_theirs(slips(self.recognised.variant)))
+        return self.matching.against(self.faults, slips=self._slips)
 
     def unlike(self, matched: Matched) -> frozenset[str]:
         """The user's arrays that do not hold what the lines give with all mistakes made that were found.
@@ -79,21 +105,13 @@ class Known:
         """The right gradient by the equations of the cell, in the subject's names, and what it may be off by."""
         right = self._lines().right
         ours = {name: right[f"d{name}"] for name in self.recognised.sources.places if f"d{name}" in right}
-        theirs = self.recognised.theirs(ours) | self._arriving(right)
+        theirs = self.recognised.theirs(ours) | self.arriving_at(right)
         off = {name: np.full(a.shape, ULPS * self.eps * float(np.abs(a).max(initial=0))) for name, a in theirs.items()}
         return theirs, off
 
-    def _arriving(self, right: Mapping[str, Array]) -> dict[str, Array]:
-        """The same of intermediates, by their names; at a ``next □(t)`` arrives what step t+1 hands back."""
-        found = {}
-        for name, ours in self.recognised.taps.items():
-            if name in self.theirs and (ours == "h" or not name.startswith("next ")):
-                found[name] = right.get(f"d{ours}")
-            elif name in self.theirs and f"d{ours}_next" in right:
-                handed = right[f"d{ours}_next"]
-                joins = self.arriving.dl_ds * (ours == "s")
-                found[name] = np.concatenate([handed[1:], np.zeros_like(handed[:1])]) + joins
-        return {name: array for name, array in found.items() if array is not None}
+    def arriving_at(self, right: Mapping[str, Array]) -> dict[str, Array]:
+        """The same of intermediates, by their names."""
+        return {}
 
     @property
     def steps(self) -> dict[str, Array]:
@@ -138,6 +156,62 @@ class Known:
         return gates if len(gates) < len(held) else ()
 
     def chain(self, name: str, wrong_at: Mapping[str, tuple[int, ...]]) -> str:
+        """Which derivatives on the way to a weight are wrong at its latest wrong step, where that is returned."""
+        return ""
+
+    def named(self, targets: tuple[str, ...]) -> tuple[str, ...]:
+        """Targets of the program by the subject's own names, where it has them."""
+        back = {f"d{ours}": theirs for theirs, ours in self.recognised.taps.items() if theirs in self.theirs}
+        whose: dict[str, str] = {}
+        for name, start in self.recognised.sources.starts.items():
+            stop = start + self.recognised.sources.point[name].size
+            for ours, everything in self.recognised.sources.places.items():
+                if any(((places >= start) & (places < stop)).any() for places in everything):
+                    whose.setdefault(f"d{ours}", name)
+        return tuple(dict.fromkeys(whose.get(target, back.get(target, target)) for target in targets))
+
+
+class KnownCell(Known):
+    """A subject whose cell is known, in the terms of that cell."""
+
+    recognised: Recognised
+
+    def _seen(self) -> Matching:
+        """What was returned, beside the lines of the cell."""
+        self.trace: Trace = self.recognised.trace(self.subject.point)
+        self.arriving = self.recognised.arriving(self.subject.point)
+        held = _intermediates(self.recognised, self.theirs, self.ends)
+        observed = {f"d{name}": array for name, array in self.ends.items()} | held
+        return Matching(self._lines(held), observed, eps=self.eps)
+
+    def _lines(self, held: Mapping[str, Array] | None = None) -> Program:
+        dl, dl_ds, dl_again = self.arriving
+        return Program(self.trace, dl, dl_ds=dl_ds, dl_again=dl_again, held=held)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The catalogue of the cell, but for what a cell that is unrolled by the harness cannot get wrong."""
+        faults = catalogue(self.recognised.variant)
+        if self.arriving.dl_ds.any() or self.arriving.dl_again.any():
+            faults = (*of_states_handed_out(self.recognised.variant), *faults)
+        return self._of_theirs(faults)
+
+    def _slips(self) -> tuple[Fault, ...]:
+        return self._of_theirs(slips(self.recognised.variant))
+
+    def arriving_at(self, right: Mapping[str, Array]) -> dict[str, Array]:
+        """The same of intermediates, by their names; at a ``next □(t)`` arrives what step t+1 hands back."""
+        found = {}
+        for name, ours in self.recognised.taps.items():
+            if name in self.theirs and (ours == "h" or not name.startswith("next ")):
+                found[name] = right.get(f"d{ours}")
+            elif name in self.theirs and f"d{ours}_next" in right:
+                handed = right[f"d{ours}_next"]
+                joins = self.arriving.dl_ds * (ours == "s")
+                found[name] = np.concatenate([handed[1:], np.zeros_like(handed[:1])]) + joins
+        return {name: array for name, array in found.items() if array is not None}
+
+    def chain(self, name: str, wrong_at: Mapping[str, tuple[int, ...]]) -> str:
         """Which derivatives on the way to a weight are wrong at its latest wrong step: ``"dz_f wrong, ds right → B3"``.
 
         ``wrong_at``: the wrong steps of each block over time that is wrong. Nothing where too little is returned to
@@ -180,17 +254,6 @@ class Known:
             for ours, everything in self.recognised.sources.places.items()
             if ours[:2] in ("W_", "b_", "p_") and any(((p >= start) & (p < stop)).any() for p in everything)
         ]
-
-    def named(self, targets: tuple[str, ...]) -> tuple[str, ...]:
-        """Targets of the program by the subject's own names, where it has them."""
-        back = {f"d{ours}": theirs for theirs, ours in self.recognised.taps.items() if theirs in self.theirs}
-        whose: dict[str, str] = {}
-        for name, start in self.recognised.sources.starts.items():
-            stop = start + self.recognised.sources.point[name].size
-            for ours, everything in self.recognised.sources.places.items():
-                if any(((places >= start) & (places < stop)).any() for places in everything):
-                    whose.setdefault(f"d{ours}", name)
-        return tuple(dict.fromkeys(whose.get(target, back.get(target, target)) for target in targets))
 
 
 def _intermediates(recognised: Recognised, theirs: Mapping[str, Array], ends: Mapping[str, Array]) -> dict[str, Array]:

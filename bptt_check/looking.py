@@ -9,7 +9,7 @@ import numpy as np
 
 from bptt_check import directions, joint, lone
 from bptt_check.alone import BELOW_ROUNDING, FOUND, Alone, drawn, judged
-from bptt_check.bench import Bench
+from bptt_check.bench import Bench, Right
 from bptt_check.compare import Comparison, judge
 from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave
 from bptt_check.errors import SubjectError, SubjectFailed
@@ -25,7 +25,6 @@ from bptt_check.subject import Array, Point
 DIRECTIONS = 3  # over all blocks at once; each block has one more of its own where those leave a doubt
 MANY = 12  # blocks, beyond which one direction over all of them is saved: each has one of its own
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
-Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # gradients by block, and what they may be off by
 STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
 
 
@@ -162,7 +161,7 @@ def _agreed(bench: Bench, seen: Glance, resolution: float) -> Looked:
     Its gradient in a higher precision is the right one, as finely as directions see; so each entry of the gradient as
     handed out can be held against that.
     """
-    rounded, equations = bench.rounded(resolution), bench.subject.equations
+    rounded, equations, smallest = bench.rounded(resolution), bench.subject.equations, seen.smallest
     worst = {name: off for names, offs in seen.shared for off in [max(offs, key=lambda o: o.ratio)] for name in names}
     blocks = {
         name: Block(
@@ -173,7 +172,7 @@ def _agreed(bench: Bench, seen: Glance, resolution: float) -> Looked:
             compared=a.size,
             max_relative_error=max(abs(worst[name].discrepancy), rounded[name]),
             tolerance_ratio=worst[name].ratio,
-            resolution=seen.seen[name],
+            resolution=max(seen.seen[name], smallest if name in seen.lesser else 0.0),
         )
         for name, a in bench.gradient.items()
     }
@@ -187,9 +186,10 @@ def _lesser_too(bench: Bench, seen: Glance, looked: Looked, resolution: float) -
     Where the latter would cost more than the bill allows, how many they are stands beside the block. ``None`` where an
     entry is left open, or is wrong.
     """
-    blocks = dict(looked.blocks)
+    blocks, smallest = dict(looked.blocks), seen.smallest
     for name in seen.lesser:
-        blocks[name] = replace(blocks[name], resolution=max(blocks[name].resolution or 0.0, seen.smallest))
+        if (blocks[name].resolution or 0.0) < smallest:
+            blocks[name] = replace(blocks[name], resolution=smallest)
     missed = _missed([[off.tolerance for off in seen.small]], resolution) if seen.small else 0.0
     count = sum(map(len, seen.left.values()))
     few = all(len(left) <= joint.LEFT * blocks[name].size for name, left in seen.left.items())

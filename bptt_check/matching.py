@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check.faults import Fault
-from bptt_check.program import STEP, Program
+from bptt_check.program import STEP, Runnable
 
 Array = np.ndarray[Any, Any]
 Outcome = tuple[
@@ -76,7 +76,7 @@ class Matching:
     eps: relative precision of the user's arithmetic.
     """
 
-    def __init__(self, program: Program, observed: Mapping[str, Array], *, eps: float) -> None:
+    def __init__(self, program: Runnable, observed: Mapping[str, Array], *, eps: float) -> None:
         self.program = program
         self.observed = {
             k: a for k, a in observed.items() if k in program.right and np.shape(program.right[k]) == a.shape
@@ -149,12 +149,12 @@ class Matching:
                 elif not matches:
                     near[fault] = _together(residuals) / _together({k: start[k] for k in residuals})
             if not outcomes:
-                outcomes = list(self._that_leave_nothing(slips(), made))
-            if not outcomes:
                 break
             match, left = self._best(outcomes, left)
             matches.append(match)
             made |= dict(match.faults[0].changes)
+        if left and len(matches) < MOST:
+            matches, left = self._with_a_slip(tuple(slips()), matches, made, left)
         complete = not self._time_is_up()
         if left and complete and not matches:
             pair = self._pair(faults, sorted(near, key=lambda fault: near[fault])[:PAIRED])
@@ -239,6 +239,18 @@ class Matching:
                 residuals = self._if_nothing_is_left({**made, **dict(fault.changes)})
                 if residuals is not None:
                     yield fault, frozenset(), residuals
+
+    def _with_a_slip(
+        self, slips: tuple[Fault, ...], matches: list[Match], made: Mapping[str, str], left: frozenset[str]
+    ) -> tuple[list[Match], frozenset[str]]:
+        """A slip that explains everything by itself, else one that does beside the faults found."""
+        outcomes = list(self._that_leave_nothing(slips, {}))
+        if outcomes:
+            return [self._best(outcomes, self.wrong(self.start))[0]], frozenset()
+        outcomes = list(self._that_leave_nothing(slips, made)) if made else []
+        if outcomes:
+            return [*matches, self._best(outcomes, left)[0]], frozenset()
+        return matches, left
 
     def _if_nothing_is_left(self, changes: Mapping[str, str]) -> dict[str, float] | None:
         """All residuals if every target is right with these changes. Most are ruled out by the last step or two."""

@@ -11,11 +11,11 @@ are what step t+1 left, and ``dz_k_later`` is dz_k of step t+1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import CodeType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from bptt_check.lstm.variants import Gate, Variant
 
 Array = np.ndarray[Any, Any]
 STEP, SUM, END = "step", "sum", "end"
+TOOLS = {"tanh": np.tanh, "logistic": logistic, "clip": np.clip, "hstack": np.hstack}
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,36 @@ def lines_of(cell: Variant) -> tuple[Line, ...]:
     return (*steps, *sums, *ends, *(Line(f"d{k}0", f"d{k}_next", "B9", END) for k in recurrent))
 
 
-class Program:
-    """The lines of a cell at one forward pass, ready to run with some of them changed.
+class Runnable(Protocol):
+    """Lines, of one backward pass or of several behind each other, that can be run with some of them changed."""
+
+    T: int
+    lines: tuple[Line, ...]
+
+    @property
+    def right(self) -> dict[str, Array]:
+        """What they give as they are."""
+
+    def run(self, changes: Mapping[str, str]) -> dict[str, Array]:
+        """The same with some changed."""
+
+    def late(self, changes: Mapping[str, str], steps: int) -> dict[str, Array]:
+        """The last ``steps`` of what the lines of a step give."""
+
+    def contributions(self) -> dict[str, Array]:
+        """What each step adds to each sum."""
+
+
+class Lines:
+    """Lines of text ready to run, with some of them changed.
 
     Parameters
     ----------
-    trace: the forward pass, in the precision to work in.
-    dl, dl_ds: ∂l(t)/∂h(t), and where the loss sees the memory too, ∂l(t)/∂s(t); each (T, B, H).
-    dl_again: what reaches h(t) besides, because it is handed out twice; it joins the carry, as h of the last step does.
+    lines: in the order in which they are evaluated.
+    start: everything that they read, by name: arrays, and lists over time with T+1 slots.
+    T: number of steps.
+    joining: what comes to a carry at each step besides, (T, …).
+    later: names whose value at step t+1 a line may read as ``name_later``.
     held: for targets of a step, (T, …) each, values that take the place of what the line computes once it is computed,
         ``held["ds"][t-1]`` at step t. Each line is then judged by what it was given, and two mistakes do not hide each
         other.
@@ -104,35 +127,16 @@ class Program:
 
     def __init__(
         self,
-        trace: Trace,
-        dl: Array,
+        lines: tuple[Line, ...],
+        start: Mapping[str, Any],
+        T: int,
         *,
-        dl_ds: Array | None = None,
-        dl_again: Array | None = None,
+        joining: Mapping[str, Array] | None = None,
+        later: Iterable[str] = (),
         held: Mapping[str, Array] | None = None,
     ) -> None:
-        self.lines = lines_of(trace.variant)
-        arriving = {"ds_next": dl_ds, "dh_next": dl_again}
-        self.joining = {carry: array for carry, array in arriving.items() if array is not None and array.any()}
-        if trace.variant.feedback == "s" and "dh_next" in self.joining:  # no line reads that carry
-            dl = dl + self.joining.pop("dh_next")
-        self.T, self.held = trace.T, dict(held or {})
-        steps = {k: getattr(trace, k) for k in ("x", "h", "s", "g", "i", "f", "o")}
-        tools = {"tanh": np.tanh, "logistic": logistic, "clip": np.clip, "hstack": np.hstack}
-        lengths = {"T": trace.T, "B": dl.shape[1], "D": trace.x[1].shape[-1], "H": dl.shape[2]}
-        slot = np.zeros_like(dl[0])
-        self.start: dict[str, Any] = {
-            **tools,
-            **{name: np.asarray(weight) for name, weight in trace.weights.items()},
-            **steps,
-            **{f"z_{k}": z for k, z in trace.z.items()},
-            **lengths,
-            "dl": [slot, *dl],
-            **dict.fromkeys(("dh_next", "di_next", "df_next", "do_next"), slot),
-            **{f"dz_{k}_later": slot for k in trace.variant.blocks},
-            "ds_next": slot,
-        }
-        self.blocks = trace.variant.blocks
+        self.lines, self.T, self.start = lines, T, {**TOOLS, "T": T, **start}
+        self.joining, self.later, self.held = dict(joining or {}), tuple(later), dict(held or {})
         self._after: list[dict[str, Any]] | None = None
         self._right: dict[str, Array] | None = None
 
@@ -144,13 +148,16 @@ class Program:
             self._right |= self._summed({}, self._after)
         return self._right
 
-    def run(self, changes: Mapping[str, str]) -> dict[str, Array]:
-        """The same with some lines changed: {target: code}. Raises what the code raises."""
+    def run(self, changes: Mapping[str, str], given: Mapping[str, Any] | None = None) -> dict[str, Array]:
+        """The same with some lines changed: {target: code}. Raises what the code raises.
+
+        ``given``: names that the lines read, with other values than from the start.
+        """
         right = self.right
-        if not any(line.target in changes for line in self.lines if line.kind == STEP):
+        if not given and not any(line.target in changes for line in self.lines if line.kind == STEP):
             assert self._after is not None
             return {**right, **self._summed(changes, self._after, only=frozenset(changes))}
-        values, after = self._stepped(changes)
+        values, after = self._stepped(changes, given=given)
         return values | self._summed(changes, after)
 
     def late(self, changes: Mapping[str, str], steps: int) -> dict[str, Array]:
@@ -164,13 +171,15 @@ class Program:
         sums = [line for line in self.lines if line.kind == SUM]
         return {x.target: np.array([eval(_compiled(x.code), env) for env in self._after]) for x in sums}
 
-    def _stepped(self, changes: Mapping[str, str], down_to: int = 0) -> tuple[dict[str, Array], list[dict[str, Any]]]:
+    def _stepped(
+        self, changes: Mapping[str, str], down_to: int = 0, given: Mapping[str, Any] | None = None
+    ) -> tuple[dict[str, Array], list[dict[str, Any]]]:
         lines = [
             (x.target, _compiled(changes.get(x.target, x.code)), self.held.get(x.target))
             for x in self.lines
             if x.kind == STEP
         ]
-        env, after = dict(self.start), []
+        env, after = {**self.start, **(given or {})}, []
         found: dict[str, list[Array]] = {target: [] for target, _, _ in lines}
         for t in range(self.T, down_to, -1):
             env["t"] = t
@@ -181,8 +190,8 @@ class Program:
                 found[target].append(value)
                 env[target] = value if held is None else held[t - 1]
             after.append(dict(env))
-            for k in self.blocks:
-                env[f"dz_{k}_later"] = env[f"dz_{k}"]
+            for name in self.later:
+                env[f"{name}_later"] = env[name]
         return {target: np.array(values[::-1]) for target, values in found.items()}, after[::-1]
 
     def _summed(
@@ -197,6 +206,46 @@ class Program:
             values = [eval(code, env) for env in over]
             found[line.target] = np.asarray(sum(values[1:], values[0]))
         return found
+
+
+class Program(Lines):
+    """The lines of a cell of the family at one forward pass.
+
+    Parameters
+    ----------
+    trace: the forward pass, in the precision to work in.
+    dl, dl_ds: ∂l(t)/∂h(t), and where the loss sees the memory too, ∂l(t)/∂s(t); each (T, B, H).
+    dl_again: what reaches h(t) besides, because it is handed out twice; it joins the carry, as h of the last step does.
+    held: see :class:`Lines`.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        dl: Array,
+        *,
+        dl_ds: Array | None = None,
+        dl_again: Array | None = None,
+        held: Mapping[str, Array] | None = None,
+    ) -> None:
+        arriving = {"ds_next": dl_ds, "dh_next": dl_again}
+        joining = {carry: array for carry, array in arriving.items() if array is not None and array.any()}
+        if trace.variant.feedback == "s" and "dh_next" in joining:  # no line reads that carry
+            dl = dl + joining.pop("dh_next")
+        slot = np.zeros_like(dl[0])
+        start: dict[str, Any] = {
+            **{name: np.asarray(weight) for name, weight in trace.weights.items()},
+            **{k: getattr(trace, k) for k in ("x", "h", "s", "g", "i", "f", "o")},
+            **{f"z_{k}": z for k, z in trace.z.items()},
+            "B": dl.shape[1],
+            "D": trace.x[1].shape[-1],
+            "H": dl.shape[2],
+            "dl": [slot, *dl],
+            **dict.fromkeys(("dh_next", "di_next", "df_next", "do_next", "ds_next"), slot),
+            **{f"dz_{k}_later": slot for k in trace.variant.blocks},
+        }
+        later = [f"dz_{k}" for k in trace.variant.blocks]
+        super().__init__(lines_of(trace.variant), start, trace.T, joining=joining, later=later, held=held)
 
 
 @cache

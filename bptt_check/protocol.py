@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check.errors import SubjectError, SubjectFailed, SubjectWarning
+from bptt_check.flat import not_finite
 from bptt_check.manners import look_at_gradient, look_at_loss, note
 from bptt_check.points import Array, Point, copied, identical, pair_of, scalar
 from bptt_check.results import Finding
@@ -290,14 +291,10 @@ def _nearer(watch: _Watch, calls: Callable[[Point, int], Seen], rng: np.random.G
             if watch.called_at is point:
                 raise
             continue
-        if _finite(seen[3]) or not _finite(seen[1]):
+        if not not_finite(seen[3]) or not_finite(seen[1]):
             return seen
         watch.findings.pop("not-finite", None)
     return calls(_near(point, rng, ELSEWHERE[-1]), repeats)
-
-
-def _finite(gradient: Mapping[str, Array]) -> bool:
-    return all(np.isfinite(array).all() for array in gradient.values())
 
 
 def _near(point: Point, rng: np.random.Generator, far: float) -> dict[str, Array]:

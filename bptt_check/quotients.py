@@ -16,6 +16,7 @@ from bptt_check.differences import Richardson
 from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.ladder import confirmed
 from bptt_check.errors import SubjectError, SubjectFailed
+from bptt_check.once_more import refined
 from bptt_check.reference import TAMER
 from bptt_check.subject import Array
 
@@ -39,7 +40,7 @@ def held_against_quotients(bench: Bench, c: Comparison, places: Array) -> Compar
         wider = bench.estimate(c.name, c.entries[asked], Richardson(widest=WIDER))
         told = _told(c, asked, confirmed(plain, wider))
     if told is not Told.AGAINST_GRADIENT:
-        told = _told(c, asked, bench.refined(c.name, c.entries[asked]))
+        told = _told(c, asked, refined(bench, c.name, c.entries[asked]))
     if told is Told.AGAINST_REFERENCE:
         raise ReferenceUnsafe(f"for an entry of {c.name} a difference quotient contradicts it")
     if told is Told.NOTHING:

@@ -367,7 +367,7 @@ def _probe_direction(blocks: Point, gradient: Mapping[str, Array], rng: np.rando
     for flat in layouts(shapes_of(blocks)):
         shares = np.array([share[name] / largest for name in flat.shapes])[flat.owner]
         moves = np.maximum(np.abs(flat.join(blocks).astype(float, copy=False)), 0.1)
-        signed = rng.choice(SIGNS, moves.shape) * rng.uniform(0.5, 1, moves.shape)
+        signed = SIGNS[rng.integers(0, 2, moves.shape)] * rng.uniform(0.5, 1, moves.shape)
         direction.append(flat.split(signed * shares * moves))
     return put_together(direction)
 

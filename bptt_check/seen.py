@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-import numpy as np
+from math import inf, isfinite
 
 
 @dataclass
@@ -36,7 +35,7 @@ class Tame:
     looked: bool = False
     largest: float = 0.0
     of_block: dict[str, float] = field(default_factory=dict)
-    change: float = np.inf
+    change: float = inf
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Off:
     @property
     def ratio(self) -> float:
         """Discrepancy in units of the tolerance."""
-        if not np.isfinite(self.discrepancy):
-            return np.inf
+        if not isfinite(self.discrepancy):
+            return inf
         off = abs(self.discrepancy)
-        return off / self.tolerance if self.tolerance else (np.inf if off else 0.0)
+        return off / self.tolerance if self.tolerance else (inf if off else 0.0)

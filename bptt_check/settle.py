@@ -17,6 +17,7 @@ from bptt_check.differences import Method, Richardson
 from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along
 from bptt_check.differences.ladder import laddered
+from bptt_check.sides import one_sided
 from bptt_check.stairs import climbs
 from bptt_check.subject import Array
 
@@ -54,7 +55,7 @@ def settled(bench: Bench, off: Mapping[str, tuple[Array, float]]) -> frozenset[s
     unsure = REFERENCE_SAFETY * float(quotient.error) * norm
     if not abs(found - expected) + unsure <= SHARE:
         return frozenset()
-    left, right, blurred = bench.one_sided(v)
+    left, right, blurred = one_sided(bench, v)
     kinked = not abs(right - left) + blurred <= SHARE * min(1.0, abs(expected))
     if kinked or (not bench.reference.exact and climbs(bench, v)):
         return frozenset()

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bptt_check import once_more
 from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences.averaging import FEWER, MORE
@@ -50,14 +51,14 @@ def sharper(bench: Bench, c: Comparison, resolution: float) -> Comparison:
 
 def _sharpened(bench: Bench, c: Comparison, places: Array, resolution: float) -> Comparison:
     """On ladders of steps; what is still blunt, by the mean over few and then over many tableaux."""
-    estimate = bench.refined(c.name, c.entries[places])
+    estimate = once_more.refined(bench, c.name, c.entries[places])
     c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
     for count in (FEWER, MORE):
         left = blunt_entries(c, resolution)[places]
         if not left.any() or left.sum() * count > MOST_TABLEAUX:
             break
         places, estimate = places[left], taken(estimate, left)
-        estimate = bench.averaged(c.name, c.entries[places], estimate, count)
+        estimate = once_more.mean_of_many(bench, c.name, c.entries[places], estimate, count)
         c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
     return c
 
@@ -78,7 +79,7 @@ def averaged(bench: Bench, c: Comparison, resolution: float) -> Comparison:
     blurred = blunt_entries(c, resolution) & (ROUNDING_SAFETY * c.level > REFERENCE_SAFETY * c.error)
     if not blurred.any() or bench.plain is not None or ROUNDING_SAFETY * c.eps > resolution:
         return c
-    mean, spread = bench.mean_gradient(c.name, c.entries, AVERAGED)
+    mean, spread = once_more.mean_gradient(bench, c.name, c.entries, AVERAGED)
     ulps = c.eps * (np.abs(mean) + np.abs(mean).max(initial=0.0))
     level = np.where(blurred, np.minimum(spread / np.sqrt(AVERAGED) + ulps, c.level), c.level)
     floor = np.where(blurred, np.minimum(level, c.rounding_floor), c.rounding_floor)
@@ -116,12 +117,12 @@ def seen_from_afar(bench: Bench, c: Comparison) -> Comparison:
 
 
 def _on_ladders(bench: Bench, c: Comparison, places: Array, *, scatter: bool) -> Comparison:
-    estimate = bench.refined(c.name, c.entries[places])
+    estimate = once_more.refined(bench, c.name, c.entries[places])
     c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
     off = places[c.wrong[places]]
     if scatter and len(off):
         error = c.error.copy()
-        error[off] = np.maximum(error[off], bench.scatter(c.name, c.entries[off]))
+        error[off] = np.maximum(error[off], once_more.scatter(bench, c.name, c.entries[off]))
         c = replace(c, error=error)
     return c
 
@@ -133,7 +134,7 @@ def with_own_noise(bench: Bench, c: Comparison, places: Array) -> Comparison:
     """
     for some in (places[:QUOTIENTS], places[QUOTIENTS:]):
         if len(some):
-            spread = bench.reference_noise(c.name, c.entries[some])
+            spread = once_more.reference_noise(bench, c.name, c.entries[some])
             error = c.error.copy()
             error[some] = np.maximum(error[some], spread)
             c = replace(c, error=error)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bptt_check import joint
-from bptt_check.bench import Bench
+from bptt_check.bench import Bench, Right
+from bptt_check.flat import not_finite
 from bptt_check.levels import Levels, levels
 from bptt_check.lone import wrong_entry
 from bptt_check.looking import (
     Looked,
-    Right,
     along_directions,
     at_a_glance,
     but_for_one,
@@ -83,7 +83,7 @@ def benched_and_looked(
 def _there(seen: Observations, gradient: Mapping[str, Array]) -> Mapping[str, Array] | None:
     """The gradient at the second point, if it has all blocks and is finite."""
     there = seen.gradient_elsewhere
-    return there if set(there) == set(gradient) and all(np.isfinite(a).all() for a in there.values()) else None
+    return there if set(there) == set(gradient) and not not_finite(there) else None
 
 
 def benched(
@@ -122,7 +122,7 @@ def _on_the_bench(
         reference=reference,
         size=abs(seen.loss),
         rng=rng,
-        broken=frozenset(name for name, a in seen.gradient.items() if not np.isfinite(a).all()),
+        broken=not_finite(seen.gradient),
         sweeping=options.sweeping,
     )
     if seen.repeats < 2:  # asked to be quick

@@ -570,6 +570,8 @@ def test_where_somebody_watches_a_line_shows_how_far_it_is(command: tuple[str, .
             "must return a bptt_check.Subject; it returned int",
         ),
         ("x = 1\ny = 1 / 0\n", "mine.py", "(line 2)"),
+        ("def subject(T): raise ValueError('not today')\n", "mine.py", "raised: ValueError: not today"),
+        ("import sys\ndef subject(T): sys.exit(3)\n", "mine.py", "the code calls sys.exit(3); it must return instead"),
     ],
 )
 def test_a_file_that_defines_something_else_is_told_what_it_must(

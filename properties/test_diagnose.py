@@ -69,7 +69,7 @@ class ForFew:
 
 def test_a_cell_that_refuses_larger_shapes_is_told_about_at_its_own():
     result = check(Subject.from_cell(ForFew, T=2, B=2, D=1, H=2, rng=0))
-    assert result.verdict is Verdict.DISAGREES and "-1" in result.causes[0].explanation.replace("−", "-")
+    assert result.verdict is Verdict.DISAGREES and "wrong sign" in result.causes[0].explanation
 
 
 def test_several_mistakes_are_said_to_be_several():
@@ -134,9 +134,11 @@ def test_last_steps_and_zeros_before_them_are_seen_in_numbers_alone():
 @pytest.mark.parametrize("seed", range(6))
 def test_a_slip_of_the_pen_is_named_exactly_and_with_its_equation(seed):
     rng = np.random.default_rng(seed)
-    cell = VARIANTS[int(rng.integers(len(VARIANTS)))]
+    cells = [cell for cell in VARIANTS if not cell.gate_recurrence]  # whose catalogue alone takes its time
+    cell = cells[int(rng.integers(len(cells)))]
     every = slips(cell)
-    slip = next(s for k in rng.permutation(len(every)) if counts(cell, s := every[k], (6, 2, 3, 4), seed))
+    drawn = (every[k] for k in rng.permutation(len(every)))
+    slip = next(s for s in drawn if s.changes[0][0] != "dh" and counts(cell, s, (6, 2, 3, 4), seed))
     causes = diagnosed(layer(cell, dict(slip.changes), layout="packed", steps=(6, 2, 3, 4), seed=seed)).causes
     assert causes[0].exact, causes[:1]  # by another name where a fault of the catalogue comes to the same
     assert slip.equation in (causes[0].equation, *causes[0].equations)

@@ -16,6 +16,8 @@ from bptt_check.faults import WAYS, catalogue, fault_named, of_states_handed_out
 from bptt_check.faults.catalogue import all_ways
 from bptt_check.lstm.problem import Problem
 from bptt_check.lstm.variants import CIFG, NP, POST, VARIANTS, V
+from bptt_check.networks.listing import NETWORK_WAYS
+from bptt_check.networks.listing import markdown as of_networks
 from bptt_check.patterns import KINDS, REGIONS
 from bptt_check.planting.cases import LARGE, SEED, classes, handed_out, made, program_at, same
 from bptt_check.planting.listing import counts, markdown, rows
@@ -287,12 +289,14 @@ def test_a_way_of_one_place_is_that_fault(capsys):
 
 
 def test_the_page_is_what_the_command_prints(capsys):
-    assert Ran(capsys, "faults", "--markdown").out == PAGE.read_text(encoding="utf-8") == markdown(rows())
+    assert (
+        Ran(capsys, "faults", "--markdown").out == PAGE.read_text(encoding="utf-8") == markdown(rows()) + of_networks()
+    )
 
 
 def test_the_page_has_a_row_for_every_way():
     found = re.findall(r"^\| ([a-z][a-z0-9.-]+)(?: •)? \|.*\|.*`.*`.*\|.*`.*`.*\|", PAGE.read_text(), re.MULTILINE)
-    assert sorted(found) == sorted(way.id for way in WAYS)
+    assert sorted(found) == sorted(way.id for way in (*WAYS, *NETWORK_WAYS))
 
 
 def test_every_cause_that_a_result_can_name_has_its_page(capsys):

@@ -244,6 +244,23 @@ def test_a_wrong_name_is_not_taken_for_the_right_one(monkeypatch):
     )
 
 
+def test_what_no_gradient_can_tell_apart_is_counted_as_tied_and_said_to_be():
+    outcome = Control(example("lstm.py")).outcome("slope-sign.dz_f")
+    assert outcome.named == "exact" and not outcome.equation and outcome.tied  # −dz_f and −df come to the same
+    said = " ".join(overview(Controlled("x.py", None, 0, "AGREES", "", "NP", 1, 1, (outcome,))).split())
+    assert "Tied: 1 (slope-sign.dz_f)" in said and "What counts them as missed is the column before" in said
+
+
+def test_a_name_that_is_only_listed_has_to_give_the_same_gradient():
+    control = Control(Subject.from_variant("NP", **LARGE, rng=20))
+    known = Known(control.subject, control.recognised)
+    faults = {fault.id: fault for fault in known.faults}
+    assert known.alike(faults["df-from-s.df"], "df-from-s.df")
+    assert not known.alike(faults["df-from-s.df"], "ds-carry-dropped.ds") and not known.alike(
+        faults["df-from-s.df"], "?"
+    )
+
+
 class Ran:
     def __init__(self, capsys, *arguments):
         try:

@@ -37,6 +37,7 @@ from bptt_check.report.record import record_of
 from bptt_check.report.table import Column, table_of
 from bptt_check.report.tables_beside import causes_said
 from bptt_check.results import Block, Result, Verdict
+from bptt_check.testing.steps import with_norms
 
 CAUSE = {
     "fault": "time-index",
@@ -229,6 +230,17 @@ def test_norms_over_time_are_those_of_the_two_gradients():
     assert [norms.name for norms in case.norms] == ["h(t)", "s(t)"]
     page = html_report(a_summary(record_of(result)))
     assert "Norms of derivatives by time step in" in page and "a step backwards" in page
+
+
+def test_code_that_answers_once_and_not_again_costs_no_result():
+    subject = Subject.from_variant("post", T=6, B=2, D=3, H=2, rng=3)
+    result = check(subject, entries="directions")
+    assert with_norms(result, subject).blocks["h(t)"].norms
+
+    def tired(point):
+        raise RuntimeError("no more")
+
+    assert with_norms(result, replace(subject, gradient_at=tired)) is result
 
 
 def test_norms_that_vanish_or_overflow_are_not_lost_to_their_squares():

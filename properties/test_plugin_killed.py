@@ -338,6 +338,18 @@ def test_a_report_that_cannot_be_written_any_more_fails_the_run_and_the_others_a
 
 
 @either_way
+def test_a_journal_whose_name_is_taken_meanwhile_stays_where_it_is_and_is_reported(run, processes):
+    taken = "\ndef test_taken(gradient_record):\n    pathlib.Path('reports/gradients.jsonl/x').mkdir(parents=True)\n"
+    taken += "    pathlib.Path('reports/gradients.previous.jsonl').touch()\n    gradient_record(result('last'))\n"
+    ran = run(FEW + taken, *processes)
+    assert ran.code == 1 and "cannot write" in ran.said and "Traceback" not in ran.said, ran.said
+    report = ran.report()
+    assert report["complete"] and "last" in {record["name"] for record in report["records"]}
+    (left,) = (run.folder / "reports").glob("gradients.running-*/run.jsonl")
+    assert str(left.relative_to(run.folder)) in ran.said, "where it is now is said"
+
+
+@either_way
 def test_two_runs_at_once_in_one_place_leave_each_other_alone(run, processes):
     run.write(FEW.replace("gradient_record(", "time.sleep(0.3); gradient_record("))
     one, other = run.begin(*processes), run.begin(*processes)

@@ -24,7 +24,7 @@ START_LIMIT = 120.0  # seconds for our own imports, on a very busy machine
 KEPT = 4000  # characters of what the code prints, from its beginning
 TAIL = 8000  # and from its end, where a crash says where it was
 POLL = 0.05
-ENDING = 2.0  # seconds to end in before it is killed
+ENDING = 10.0  # seconds to end in before it is killed
 PACKAGE = Path(__file__).resolve().parent.parent
 
 

@@ -64,11 +64,13 @@ def add(commands: Any) -> None:
 
 def run_faults(options: argparse.Namespace) -> int:
     """List the catalogue."""
+    from bptt_check.networks.listing import markdown as of_networks
     from bptt_check.planting import listing
 
     shown = listing.rows(options.cell, options.equation, options.common)
     if options.markdown:
-        say(listing.markdown(shown).rstrip("\n"))
+        whole = not (options.cell or options.equation or options.common)
+        say((listing.markdown(shown) + of_networks() * whole).rstrip("\n"))
         return AGREES
     counted = listing.counts(shown, options.cell)
     if options.json:

@@ -13,6 +13,7 @@ in each of these ways.
 
 from bptt_check.faults.catalogue import WAYS as WAYS
 from bptt_check.faults.catalogue import catalogue as catalogue
+from bptt_check.faults.catalogue import faults_of as faults_of
 from bptt_check.faults.catalogue import of_states_handed_out as of_states_handed_out
 from bptt_check.faults.fault import Fault as Fault
 from bptt_check.faults.fault import Way as Way

@@ -52,9 +52,14 @@ WAYS: tuple[Way, ...] = (
 @cache
 def catalogue(cell: Variant) -> tuple[Fault, ...]:
     """Every fault of a cell of the family, the common ones first."""
-    lines = lines_of(cell)
+    return faults_of(WAYS, lines_of(cell), cell)
+
+
+def faults_of(ways: Iterable[Way], lines: Iterable[Line], cell: Variant) -> tuple[Fault, ...]:
+    """Every fault that ``ways`` make of ``lines``, the common ones first; of two that write the same, the first."""
+    lines = tuple(lines)
     found: dict[tuple[tuple[str, str], ...], Fault] = {}
-    for way in WAYS:
+    for way in ways:
         for fault in _faults(way, lines, cell):
             found.setdefault(fault.changes, fault)
     return tuple(sorted(found.values(), key=lambda fault: not fault.common))
@@ -121,8 +126,8 @@ def _names(target: str, cell: Variant) -> Names:
     matrix = re.fullmatch(r"dW_(.)(.)", target)
     if matrix:
         return Names(target, matrix[1], matrix[2], cell)
-    single = re.fullmatch(r"d(?:z_|b_|p_)?([gifo])(?:_next|0)?", target)
-    return Names(target, single[1] if single else "", "", cell)
+    single = re.fullmatch(r"d(?:[zbp]_([a-z])|([gifo])(?:_next|0)?)", target)
+    return Names(target, (single[1] or single[2]) if single else "", "", cell)
 
 
 def said(says: str, called: str, *, k: str, j: str, several: bool) -> str:

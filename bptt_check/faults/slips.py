@@ -14,7 +14,7 @@ from functools import cache
 
 from bptt_check.faults.catalogue import catalogue
 from bptt_check.faults.fault import Fault
-from bptt_check.lstm.variants import Variant
+from bptt_check.lstm.variants import Gate, Variant
 from bptt_check.program import END, STEP, SUM, Line, lines_of
 
 WHY = "a slip of the pen, or a line copied and not changed throughout"
@@ -69,7 +69,7 @@ def _of_line(line: Line, cell: Variant, derivatives: tuple[str, ...]) -> Iterato
                 code = line.code.replace(dz, f"({dz} * {factor})", 1)
                 yield f"factor-too-many.{_slug(factor)}", code, f"has {dz} times {factor}"
     if line.kind == STEP:
-        for value in VALUES if cell.feedback == "h" or line.target != "dh_next" else ():
+        for value in _values(cell) if cell.feedback == "h" or line.target != "dh_next" else ():
             for factor in _factors(value):
                 yield (
                     f"factor-too-many.{_slug(factor)}",
@@ -82,6 +82,11 @@ def _of_line(line: Line, cell: Variant, derivatives: tuple[str, ...]) -> Iterato
                 yield f"term-too-many.{_slug(term)}", f"{line.code} + {term}", f"has {term} added to it"
 
 
+def _values(cell: Variant) -> tuple[str, ...]:
+    """What the forward pass of a cell has computed; a gate that is open is no name in anybody's code."""
+    return tuple(v for v in VALUES if v[0] not in "ifo" or cell.gate(v[0]) is not Gate.OPEN)
+
+
 def _factors(value: str) -> tuple[str, ...]:
     """A value and the slopes that are made of one."""
     return value, f"(1 - {value})", f"(1 - {value}**2)", f"{value} * (1 - {value})"
@@ -90,7 +95,7 @@ def _factors(value: str) -> tuple[str, ...]:
 def _others(was: str, cell: Variant, derivatives: tuple[str, ...]) -> Iterator[str]:
     """What is of the shape of a name, and might be written for it."""
     if was in VALUES:
-        yield from (value for value in VALUES if value != was)
+        yield from (value for value in _values(cell) if value != was)
     elif was in derivatives:
         yield from (derivative for derivative in derivatives if derivative != was)
     elif was.startswith("W_"):

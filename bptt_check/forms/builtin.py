@@ -13,7 +13,7 @@ from bptt_check.errors import SubjectError, SubjectWarning
 from bptt_check.forms.copies import CellCopies
 from bptt_check.forms.fused import FusedCell
 from bptt_check.lstm.backward import backward
-from bptt_check.lstm.forward import Trace, forward
+from bptt_check.lstm.forward import Trace, forward, untapped
 from bptt_check.lstm.losses import Loss, loss_named
 from bptt_check.lstm.params import Parameters, draw, shapes, signed, states
 from bptt_check.lstm.variants import Gate, Variant, variant_named
@@ -103,18 +103,22 @@ def subject_of_variant(
     y = y.astype(kind)
     tapped = intermediates_of(cell)
     compared = T * B * H * len(tapped) <= MOST_INTERMEDIATE if intermediates is None else intermediates
-    interventions = {f"{name}(t)": np.zeros((T, B, H), kind) for name in tapped} if compared else {}
+    nudged_by = {name: f"{name}(t)" for name in tapped} if compared else {}
+    interventions = {block: np.zeros((T, B, H), kind) for block in nudged_by.values()}
 
     def run(p: Point, tap: Tap | None = None) -> Trace:
-        nudges = {name: p[f"{name}(t)"] for name in tapped if f"{name}(t)" in p}
-        nudges = {name: nudge for name, nudge in nudges.items() if nudge.any()}  # most points move none of them
+        gates0 = {name[0]: p[name] for name in initial if name not in ("h0", "s0")}
+        parameters = Parameters({name: p[name] for name in weights})
+        return forward(parameters, p["x"], p["h0"], p["s0"], variant=cell, gates0=gates0, tap=tap or nudging(p))
+
+    def nudging(p: Point) -> Tap:
+        nudges = {name: p[block] for name, block in nudged_by.items() if block in p}
+        nudges = {name: nudge for name, nudge in nudges.items() if np.count_nonzero(nudge)}  # most points move none
 
         def nudged(name: str, t: int, value: Array) -> Array:
             return value + nudges[name][..., t - 1, :, :] if name in nudges else value
 
-        gates0 = {name[0]: p[name] for name in initial if name not in ("h0", "s0")}
-        parameters = Parameters({name: p[name] for name in weights})
-        return forward(parameters, p["x"], p["h0"], p["s0"], variant=cell, gates0=gates0, tap=tap or nudged)
+        return nudged if nudges else untapped
 
     def forward_at(p: Point, tap: Tap | None = None) -> tuple[Any, Trace]:
         trace = run(p, tap)

@@ -25,12 +25,13 @@ def logistic(z: Array) -> Array:
 def bell(z: Array) -> Array:
     """σ(z) σ(−z) = e / (1 + e)² with e = exp(−|z|): as accurate, at the cost of one exponential."""
     decay = decaying(z)
-    return np.asarray(decay / ((1 + decay) * (1 + decay)))
+    both = 1 + decay
+    return np.asarray(decay / (both * both))
 
 
 def decaying(z: Array) -> Array:
     """exp(−|z|), by the sign of the real part: at most 1 in size on either side, so that nothing overflows."""
-    return np.asarray(np.exp(np.where(z.real >= 0, -z, z) if z.dtype.kind == "c" else -np.abs(z)))
+    return np.asarray(np.exp(np.where(z.real >= 0, -z, z) if z.dtype.kind == "c" else np.copysign(z, -1.0)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bptt_check.lstm.activations import LOGISTIC, activation_named
-from bptt_check.lstm.forward import Steps, Trace, over_time, row, turned
+from bptt_check.lstm.forward import Steps, Trace, over_time, row, stepwise, turned
 from bptt_check.lstm.params import Parameters
 from bptt_check.lstm.variants import Gate
 
@@ -73,16 +73,12 @@ def backward(
     variant, weights, T = trace.variant, trace.weights, trace.T
     s, g, i, f, o, z = trace.s, trace.g, trace.i, trace.f, trace.o, trace.z
     sees, peepholed = {k: variant.sees(k) for k in variant.blocks}, variant.peepholed
-    input_slope = activation_named(variant.input_activation).slope
-    output = activation_named(variant.output_activation)
-    dl = [None, *np.moveaxis(dl_dh, -3, 0)]
+    dl = stepwise(dl_dh)
+    a, slope = activated(trace)
     d: dict[str, Steps] = {name: [] for name in ("x", *"hsgifo", *(f"z_{k}" for k in variant.blocks))}
     dW: dict[str, Steps] = {name: [] for name in weights}
     carried = gates_next or {}
     next_gate: dict[str, Array | float] = {k: carried.get(k, 0) for k in ("i", "f", "o")}  # from the gates of t+1 (FGR)
-
-    def preactivation(k: str, t: int, dk: Array) -> Array:
-        return LOGISTIC.slope(z[k][t], getattr(trace, k)[t]) * dk
 
     def add(name: str, contribution: Array) -> None:                          # Σ_t, or its terms one by one
         dW[name] = [*dW[name], contribution] if by_step or not dW[name] else [dW[name][0] + contribution]
@@ -90,10 +86,10 @@ def backward(
     for t in range(T, 0, -1):
         dz: dict[str, Array] = {}
         dh = dl[t] + dh_next                                                  # (B, H)  B1  ← L4
-        do = output.function(s[t]) * dh + next_gate["o"]                      # (B, H)  B3  ← F8
-        ds = o[t] * output.slope(s[t], output.function(s[t])) * dh + ds_next  # (B, H)  B2  ← F8, F7
+        do = a[t] * dh + next_gate["o"]                                       # (B, H)  B3  ← F8
+        ds = o[t] * slope["a"][t] * dh + ds_next                              # (B, H)  B2  ← F8, F7
         if "o" in z:
-            dz["o"] = preactivation("o", t, do)                               # (B, H)  B4  ← F6
+            dz["o"] = slope["o"][t] * do                                      # (B, H)  B4  ← F6
         if "o" in peepholed:
             ds = ds + row(weights.p_o) * dz["o"]                              # (B, H)  B2  ← F2, peephole of o
         df = s[t - 1] * ds + next_gate["f"]                                   # (B, H)  B3  ← F7
@@ -103,8 +99,8 @@ def backward(
             di = di - df                                                      # (B, H)  B3  ← F7, f = 1 − i
         for k, dk in (("f", df), ("i", di)):
             if k in z:
-                dz[k] = preactivation(k, t, dk)                               # (B, H)  B4  ← F5, F4
-        dz["g"] = input_slope(z["g"][t], g[t]) * dg                           # (B, H)  B4  ← F3
+                dz[k] = slope[k][t] * dk                                      # (B, H)  B4  ← F5, F4
+        dz["g"] = slope["g"][t] * dg                                          # (B, H)  B4  ← F3
         dx_c: dict[str, Array | float] = {"x": 0, "h": 0, "s": 0, "i": 0, "f": 0, "o": 0}
         for k in sees:
             for j in sees[k]:
@@ -135,3 +131,14 @@ def backward(
         initial={name: np.asarray(value) for name, value in initial.items()},
         steps={name: over_time(steps) for name, steps in d.items()},
     )
+
+
+def activated(trace: Trace) -> tuple[Steps, dict[str, Steps]]:
+    """a(s(t)), and the derivatives of all activations, by what they give (a, g, i, f, o): no step waits for another."""
+    variant, s = trace.variant, over_time(trace.s[1:])
+    of_g, of_s = activation_named(variant.input_activation), activation_named(variant.output_activation)
+    z = {k: over_time(trace.z[k][1:]) for k in variant.blocks}
+    slope = {k: (of_g if k == "g" else LOGISTIC).slope(z[k], trace.over_time(k)) for k in variant.blocks}
+    a = of_s.function(s)
+    slope["a"] = of_s.slope(s, a)
+    return stepwise(a), {k: stepwise(values) for k, values in slope.items()}

@@ -19,7 +19,7 @@ import numpy as np
 
 from bptt_check.lstm.activations import activation_named
 from bptt_check.lstm.aligned import empty, whole_lines
-from bptt_check.lstm.entries import FROM_MEMORY_NOW, FROM_STATE, FROM_X, Columns, Layout, columns, in_chunks
+from bptt_check.lstm.entries import FROM_MEMORY_NOW, FROM_STATE, FROM_X, Columns, Layout, columns, in_chunks, layout_of
 from bptt_check.lstm.losses import Loss
 from bptt_check.lstm.variants import Gate, Variant
 
@@ -52,7 +52,7 @@ class Setting:
     def layout(self) -> Layout:
         """The rows of its columns."""
         _, _, D, H = self.shape
-        return Layout(self.variant, D, H)
+        return layout_of(self.variant, D, H)
 
 
 def losses(
@@ -154,9 +154,9 @@ class _Columns:
         for name in layout.carried:
             self.A[run.slab[name], 0] = run.point[f"{name}0"][b]
         self.A[layout.at["1"]] = 1
-        self.timed = chunk.timed()
+        self.timed = chunk.timed
         self.started = 1 + np.searchsorted(chunk.start, np.arange(run.T + 2), side="right")
-        lasting = chunk.lasting()
+        lasting = chunk.lasting
         x, self.state, self.now = lasting[FROM_X], lasting[FROM_STATE], lasting[FROM_MEMORY_NOW]
         column = np.arange(1, self.N)
         target = chunk.row * self.N + column

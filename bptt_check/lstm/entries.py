@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -23,6 +23,7 @@ Array = np.ndarray[Any, Any]
 
 FROM_X, FROM_STATE, FROM_MEMORY_NOW = 0, 1, 2  # what a weight's column saw: x(t), something of t−1 (or 1), s(t)
 FIRST_TIMED = 3
+FEW, REMEMBERED = 4096, 16  # entries whose columns are kept, and of how many sweeps
 NODES = ("h0", "s0", "i0", "f0", "o0", "x", "z_i", "z_f", "z_o", "z_g", "g", "i", "f", "o", "s", "h")
 
 
@@ -81,6 +82,7 @@ class Columns:
     ``order``: places in the caller's list. ``key``: what kind of entry, see :meth:`runs`. ``row``: the row acted on, of
     z for weights, of its own block for the rest (of x: which input). ``source``: for weights the input, or the row of
     the state, that the column saw. ``start``: the first step that it acts on. ``sequence``: which; −1 for all.
+    ``worked_out``: what a pass has made of these columns and the cell alone, and will want again.
     """
 
     order: Array
@@ -89,6 +91,7 @@ class Columns:
     source: Array
     start: Array
     sequence: Array
+    worked_out: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __len__(self) -> int:
         return len(self.order)
@@ -101,11 +104,13 @@ class Columns:
         """The entries that act on sequence ``b``."""
         return self[(self.sequence == b) | (self.sequence < 0)]
 
+    @cached_property
     def lasting(self) -> dict[int, slice]:
         """The columns of weights, by what they saw."""
         edges = np.searchsorted(self.key, range(FIRST_TIMED + 1))
         return {kind: slice(int(edges[kind]), int(edges[kind + 1])) for kind in range(FIRST_TIMED)}
 
+    @cached_property
     def timed(self) -> dict[int, list[tuple[str, slice]]]:
         """The columns that act once, as runs of one node, by step."""
         first = int(np.searchsorted(self.key, FIRST_TIMED))
@@ -122,7 +127,7 @@ class Columns:
         for b in range(B):
             one = self if B == 1 else self.of_sequence(b)
             for first in range(0, max(1, len(one)), length):
-                yield b, one[first : first + length]
+                yield b, one if len(one) <= length else one[first : first + length]
 
     def all_steps(self, T: int, B: int) -> int:
         """How many steps of one column the chunks take together."""
@@ -133,14 +138,34 @@ class Columns:
         return int((T + 1 - self.start).sum())
 
 
+@lru_cache(REMEMBERED)
+def layout_of(variant: Variant, D: int, H: int) -> Layout:
+    """The layout of a cell; those asked for last are kept, with what was found of them."""
+    return Layout(variant, D, H)
+
+
 def columns(layout: Layout, T: int, B: int, names: Sequence[str], owner: Array, within: Array) -> Columns:
     """Entry ``within[n]`` (a flat index) of block ``names[owner[n]]``, for each n, in the order in which they act.
+
+    Which they are depends on no number of the point; of few entries they are kept, for whoever sweeps there again.
 
     Raises
     ------
     KeyError
         For a block that the cell does not have.
     """
+    if len(owner) > FEW:
+        return _columns(layout, T, B, names, owner, within)
+    index = [np.asarray(places, np.intp).tobytes() for places in (owner, within)]
+    return _few_columns(layout, T, B, tuple(names), *index)
+
+
+@lru_cache(REMEMBERED)
+def _few_columns(layout: Layout, T: int, B: int, names: tuple[str, ...], owner: bytes, within: bytes) -> Columns:
+    return _columns(layout, T, B, names, np.frombuffer(owner, np.intp), np.frombuffer(within, np.intp))
+
+
+def _columns(layout: Layout, T: int, B: int, names: Sequence[str], owner: Array, within: Array) -> Columns:
     size = len(owner)
     key, row, source = (np.zeros(size, np.intp) for _ in range(3))
     start, sequence = np.ones(size, np.intp), np.full(size, -1, np.intp)

@@ -68,7 +68,7 @@ def over_time(steps: Steps) -> Array:
     alike = len({step.shape for step in steps}) == 1
     if alike and steps[0].ndim == 2:
         return np.array(steps)
-    return np.stack(steps if alike else np.broadcast_arrays(*steps), axis=-3)
+    return np.concatenate([step[..., None, :, :] for step in (steps if alike else np.broadcast_arrays(*steps))], -3)
 
 
 def forward(
@@ -104,14 +104,17 @@ def forward(
     before = {k: (gates0 or {}).get(k, np.zeros_like(s0)) for k in ("i", "f", "o")}
     steps = {k: [before[k]] for k in ("i", "f", "o")}
     z: dict[str, Steps] = {k: [_no_slot] for k in variant.blocks}
-    trace = Trace(variant, weights, [_no_slot, *np.moveaxis(x, -3, 0)], [h0], [s0], [_no_slot], **steps, z=z)
+    trace = Trace(variant, weights, stepwise(x), [h0], [s0], [_no_slot], **steps, z=z)
     h, s = trace.h, trace.s
-    W = {k: [(j, turned(weights[f"W_{k}{j}"])) for j in variant.sees(k)] for k in variant.blocks}
-    b = {k: row(weights[f"b_{k}"]) for k in variant.blocks}
+    W = {k: {j: turned(weights[f"W_{k}{j}"]) for j in variant.sees(k)} for k in variant.blocks}
+    of_x: dict[str, Steps] = {}
+    for k in variant.blocks:                                              # of x, for all steps at once
+        b_k, W_kx = row(weights[f"b_{k}"]), W[k].pop("x")[..., None, :, :]
+        of_x[k] = stepwise(row(b_k) + x @ W_kx)                           # (T, B, H)  F1, F2
 
     def preactivation(k: str, t: int) -> Array:
-        z_k = b[k]                                                        # (1, H)  F2
-        for j, W_kj in W[k]:
+        z_k = of_x[k][t]                                                  # (B, H)  F2
+        for j, W_kj in W[k].items():
             z_k = z_k + trace.seen(j, t) @ W_kj                           # (B, H)  F1, F2
         if k in peepholed:                                                # o is computed after s, and sees s(t)
             z_k = z_k + row(weights[f"p_{k}"]) * s[t if k == "o" else t - 1]  # (B, H)  F2, peephole
@@ -134,6 +137,11 @@ def forward(
         trace.o.append(o := gate("o", t))                                 # (B, H)  F6
         h.append(tap("h", t, output_activation(s[t]) * o))                # (B, H)  F8
     return trace
+
+
+def stepwise(a: Array) -> Steps:
+    """An array of all steps, (…, T, B, H), as a list of T+1 slots, the first of them without one."""
+    return [_no_slot, *(a[..., t, :, :] for t in range(a.shape[-3]))]
 
 
 def row(b: Array) -> Array:

@@ -113,7 +113,7 @@ class _Chunk:
 
     def __init__(self, base: _Base, one: dict[str, Array], b: int, chunk: Columns, offsets: Array) -> None:
         self.base, self.one, self.b, self.chunk, self.offsets = base, one, b, chunk, offsets.astype(base.kind)
-        self.timed, self.N = chunk.timed(), len(chunk)
+        self.timed, self.N = chunk.timed, len(chunk)
         self.started = np.searchsorted(chunk.start, np.arange(base.T + 2), side="right")
         self.A = full((max(base.layout.at.values()) + base.H, self.N), 0, base.kind)
         self.Z = empty((len(base.W), self.N), base.kind)

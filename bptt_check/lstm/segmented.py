@@ -73,10 +73,10 @@ def segmented(
     seen = {j: over_time([trace.seen(j, t) for t in range(1, T + 1)]) for j in parts}  # (T, B, D|H)
     for k in variant.blocks:
         for j in variant.sees(k):
-            found[f"W_{k}{j}"] = np.tensordot(dz[k], seen[j], ((0, 1), (0, 1)))  # (H, D|H)  B5
-        found[f"b_{k}"] = dz[k].sum(axis=(0, 1))                              # (H,)  B6
+            found[f"W_{k}{j}"] = np.tensordot(dz[k], seen[j], ((0, 1), (0, 1)))  # (H, D|H)  as B5
+        found[f"b_{k}"] = dz[k].sum(axis=(0, 1))                              # (H,)  as B6
         if k in variant.peepholed:
             memory = trace.over_time("s") if k == "o" else over_time(trace.s[:-1])
-            found[f"p_{k}"] = (dz[k] * memory).sum(axis=(0, 1))               # (H,)  B5p
-    found["x"] = np.sum([dz[k] @ trace.weights[f"W_{k}x"] for k in dz], axis=0)  # (T, B, D)  B7
+            found[f"p_{k}"] = (dz[k] * memory).sum(axis=(0, 1))               # (H,)  as B5p
+    found["x"] = np.sum([dz[k] @ trace.weights[f"W_{k}x"] for k in dz], axis=0)  # (T, B, D)  as B7
     return found

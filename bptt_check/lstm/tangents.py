@@ -12,6 +12,7 @@ alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy as np
 from bptt_check.lstm.activations import LOGISTIC, activation_named
 from bptt_check.lstm.aligned import empty, full, whole_lines
 from bptt_check.lstm.copies import CHUNK_BYTES, OnSteps, untold
-from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, Layout, columns, in_chunks
+from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, Layout, columns, in_chunks, layout_of
 from bptt_check.lstm.forward import Trace
 from bptt_check.lstm.variants import Gate
 
@@ -62,7 +63,7 @@ def derivatives(
     """
     B, D = trace.x[1].shape
     H = trace.s[0].shape[-1]
-    layout = Layout(trace.variant, D, H)
+    layout = layout_of(trace.variant, D, H)
     every = columns(layout, trace.T, B, names, owner, within)
     local = _Local(trace, layout)
     kind = np.result_type(local.kind, dl_dh)
@@ -130,9 +131,11 @@ class _Local:
         self.at = {name: place * self.H for place, name in enumerate(names)}  # those seen first, and no row of ones
         self.slab = {name: slice(first, first + self.H) for name, first in self.at.items()}
         self.height, self.seen_rows = len(names) * self.H, len(layout.seen) * self.H
-        self.x = np.stack(trace.x[1:])
-        self.steps: dict[tuple[int, int], _Step] = {}
-        self.kept = trace.T * s.shape[1] * self.height * self.seen_rows * s.itemsize <= KEPT_BYTES
+        self.x = np.array(trace.x[1:])
+        self.states = {name: np.array(getattr(trace, name)) for name in names}  # of step 0 too
+        self.steps: dict[int, list[_Step]] = {}
+        numbers = trace.T * s.shape[1] * self.height * (self.seen_rows + layout.D)
+        self.kept = numbers * s.itemsize <= KEPT_BYTES
 
     def on(self, node: str, t: int, b: int) -> list[tuple[str, Array]]:
         """The carried states that a node reaches within its step at a given s(t), with the factor of each cell."""
@@ -140,51 +143,72 @@ class _Local:
 
     def step(self, t: int, b: int) -> _Step:
         """Step t of sequence b."""
-        made = self.steps.get((t, b)) or _Step(self, t, b)
-        if self.kept:
-            self.steps[t, b] = made
-        return made
+        if not self.kept:
+            return _steps(self, t, t, b)[0]
+        if b not in self.steps:
+            self.steps[b] = _steps(self, 1, self.trace.T, b)
+        return self.steps[b][t - 1]
 
 
+@dataclass(frozen=True)
 class _Step:
-    """Step t of one sequence as a linear map of columns."""
+    """A step of one sequence as a linear map of columns.
 
-    def __init__(self, local: _Local, t: int, b: int) -> None:
-        layout, weights, self.local, self.t, self.b = local.layout, local.trace.weights, local, t, b
-        self.M = np.zeros((local.height, local.seen_rows), local.kind)
-        self.by_z = {out: np.zeros(len(layout.blocks) * local.H, local.kind) for out in layout.carried}
-        for k in layout.blocks:
-            for out, e in local.on(f"z_{k}", t, b):
-                self.by_z[out][layout.z[k] : layout.z[k] + local.H] = e
+    ``M`` (rows of states, rows of what is seen) and ``of_x`` (rows of states, D): how the states change with what was
+    seen and with x(t), at a given s(t). ``by_z``: how each changes with z. ``old``, ``by_s``: what comes straight from
+    s(t−1), and what goes through s(t). ``sight``: all that a weight can have seen.
+    """
+
+    M: Array
+    of_x: Array
+    by_z: Mapping[str, Array]
+    old: Sequence[tuple[slice, Array]]
+    by_s: Sequence[tuple[slice, Array]]
+    sight: Array
+
+
+def _steps(local: _Local, first: int, last: int, b: int) -> list[_Step]:
+    """Steps ``first`` … ``last`` of sequence b, made together."""
+    layout, H, D, weights = local.layout, local.H, local.layout.D, local.trace.weights
+    count, these = last - first + 1, slice(first - 1, last)
+    M = np.zeros((count, local.height, local.seen_rows + D), local.kind)
+    by_z = {out: np.zeros((count, len(layout.blocks) * H), local.kind) for out in layout.carried}
+    columns = {**{j: local.slab[j] for j in layout.seen}, "x": slice(local.seen_rows, None)}
+    for k in layout.blocks:
+        for out, e in local.effect[f"z_{k}"].items():
+            if out in local.slab:
+                by_z[out][:, layout.z[k] : layout.z[k] + H] = e[these, b]
                 for j in layout.variant.sees(k):
-                    if j != "x":
-                        self.M[local.slab[out], local.slab[j]] += e[:, None] * weights[f"W_{k}{j}"]
-        self.old = [(local.slab[out], e[t - 1, b][:, None]) for out, e in local.old.items()]
-        self.by_s = [(local.slab[out], e[t - 1, b][:, None]) for out, e in local.by_s.items()]
-        trace, width = local.trace, layout.at
-        sight = np.ones(layout.D + max(width.values()) + 2 * local.H, local.kind)  # all that a weight can have seen
-        sight[: layout.D], sight[-local.H :] = local.x[t - 1, b], trace.s[t][b]
-        for name in layout.carried:
-            first = layout.D + width[name]
-            sight[first : first + local.H] = getattr(trace, name)[t - 1][b]
-        self.sight = sight
-
-    def of_x(self, columns: Array) -> list[tuple[slice, Array]]:
-        """What these inputs do to the states, as pairs of rows and what is added there."""
-        local = self.local
-        return [
-            (local.slab[out], e[:, None] * local.trace.weights[f"W_{k}x"][:, columns])
-            for k in local.layout.blocks
-            for out, e in local.on(f"z_{k}", self.t, self.b)
-        ]
+                    M[:, local.slab[out], columns[j]] += e[these, b, :, None] * weights[f"W_{k}{j}"]
+    sight = np.ones((count, D + max(layout.at.values()) + 2 * H), local.kind)
+    sight[:, :D], sight[:, -H:] = local.x[these, b], local.states["s"][first : last + 1, b]
+    for name in layout.carried:
+        start = D + layout.at[name]
+        sight[:, start : start + H] = local.states[name][these, b]
+    straight, through = (
+        [(local.slab[out], e[these, b, :, None]) for out, e in way.items()] for way in (local.old, local.by_s)
+    )
+    return [
+        _Step(
+            M[n, :, : local.seen_rows],
+            M[n, :, local.seen_rows :],
+            {out: of_z[n] for out, of_z in by_z.items()},
+            [(rows, e[n]) for rows, e in straight],
+            [(rows, e[n]) for rows, e in through],
+            sight[n],
+        )
+        for n in range(count)
+    ]
 
 
 def _through_time(local: _Local, b: int, chunk: Columns, dl_dh: Array, kind: Any) -> Array:
     H, N, T = local.H, len(chunk), local.trace.T
-    timed, started = chunk.timed(), np.searchsorted(chunk.start, np.arange(T + 2), side="right")
+    timed, started = chunk.timed, np.searchsorted(chunk.start, np.arange(T + 2), side="right")
     old, new = full((local.height, N), 0, kind), full((local.height, N), 0, kind)
     spare, total = empty((H, N), kind), np.zeros(N, kind)
-    injections = _injections(local, chunk[: int(np.searchsorted(chunk.key, FIRST_TIMED))], N)
+    if (injections := chunk.worked_out.get("injections")) is None:
+        lasting = chunk[: int(np.searchsorted(chunk.key, FIRST_TIMED))]
+        injections = chunk.worked_out["injections"] = _injections(local, lasting, N)
     for node, where in timed.get(1, ()):
         if node.endswith("0"):
             old[local.at[node[0]] + chunk.row[where], np.arange(where.start, where.stop)] = 1
@@ -199,8 +223,7 @@ def _through_time(local: _Local, b: int, chunk: Columns, dl_dh: Array, kind: Any
             flat[to] += step.by_z[out][z_rows] * step.sight[sees]
         for node, where in timed.get(t, ()):
             if node == "x":
-                for rows, moved in step.of_x(chunk.row[where]):
-                    new[rows, where] += moved
+                new[:, where] += step.of_x[:, chunk.row[where]]
             elif not node.endswith("0"):
                 row, columns = chunk.row[where], np.arange(where.start, where.stop)
                 for out, e in local.on(node, t, b):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cached_property
 
 
 class Gate(Enum):
@@ -46,17 +47,17 @@ class Variant:
         """How gate ``k`` (``"i"``, ``"f"`` or ``"o"``) is computed."""
         return {"i": self.input_gate, "f": self.forget_gate, "o": self.output_gate}[k]
 
-    @property
+    @cached_property
     def gates(self) -> tuple[str, ...]:
         """The gates with parameters of their own, in forward order."""
         return tuple(k for k in ("i", "f", "o") if self.gate(k) is Gate.LEARNED)
 
-    @property
+    @cached_property
     def blocks(self) -> tuple[str, ...]:
         """Everything that has a pre-activation z_k: the candidate g and the learned gates."""
         return ("g", *self.gates)
 
-    @property
+    @cached_property
     def peepholed(self) -> tuple[str, ...]:
         """The gates that have a peephole weight p_k."""
         return self.gates if self.peepholes else ()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from textwrap import wrap
 
-from bptt_check.equations import ENTRIES
 from bptt_check.errors import UsageError
 from bptt_check.faults import Fault, catalogue, fault_named
 from bptt_check.lstm.variants import Variant, variant_named
+from bptt_check.networks.equations import entry_of
+from bptt_check.networks.listing import network_fault
 from bptt_check.planting.cases import classes
 from bptt_check.planting.listing import Row, rows
 from bptt_check.planting.tiny import Example, Line, example, written
@@ -36,6 +37,10 @@ def explanation(name: str, cell: str = "") -> str:
     UsageError
         Where there is none of that name, or no such cell; the message names those that are near.
     """
+    name = name.partition("@")[0]  # in which part of a network does not matter
+    network = None if cell else network_fault(name)
+    if network is not None:
+        return _of_a_network(network)
     if (other := unlisted(name)) is not None:
         return "\n".join(
             [name, *_wrapped(f"{other.what}.", "  "), *_wrapped(f"often: {other.often}.", "  "), *ELSEWHERE]
@@ -60,16 +65,24 @@ def _of_a_way(row: Row) -> str:
 
 
 def _of_a_fault(fault: Fault, cell: Variant) -> str:
-    entry = next(entry for entry in ENTRIES if entry.id == fault.equation)
-    lines = [f"{fault.id}  in cell {cell.name}", *_wrapped(f"{fault.says}.", "  ")]
-    lines += _lines("written", fault.code) + _lines("what belongs there, and mends it", fault.right)
-    lines += ["", *_wrapped(f"why it is written: {fault.why}", "  ")]
-    lines += _wrapped(f"equation {entry.id}, {entry.title}: {entry.formula}", "  ")
+    lines = _told(fault, f"in cell {cell.name}")
     told, _ = classes(cell, dict.fromkeys((*catalogue(cell), fault)))
     others = [other.id for group in told if fault in group for other in group if other is not fault]
     alike = f"cannot be told from: {', '.join(others)}" if others else "no other fault of the catalogue gives the same"
     lines += _wrapped(f"{alike} (by the gradients of weights, inputs and initial states at a random case)", "  ")
     return "\n".join([*lines, "", *_numbers(example(fault, cell))])
+
+
+def _of_a_network(fault: Fault) -> str:
+    return "\n".join(_told(fault, "in a network"))
+
+
+def _told(fault: Fault, where: str) -> list[str]:
+    entry = entry_of(fault.equation)
+    lines = [f"{fault.id}  {where}", *_wrapped(f"{fault.says}.", "  ")]
+    lines += _lines("written", fault.code) + _lines("what belongs there, and mends it", fault.right)
+    lines += ["", *_wrapped(f"why it is written: {fault.why}", "  ")]
+    return lines + _wrapped(f"equation {entry.id}, {entry.title}: {entry.formula}", "  ")
 
 
 def _lines(head: str, code: tuple[str, ...]) -> list[str]:

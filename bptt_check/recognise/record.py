@@ -84,6 +84,27 @@ class Sources:
             if known[start : start + self.point[name].size].any()
         }
 
+    def read(self, theirs: Mapping[str, Array]) -> dict[str, Array]:
+        """The gradients of our arrays that theirs determine.
+
+        ``theirs`` need not hold all arrays. Left out are those of an array that serves several sums, and those of two
+        arrays that are added up and have got different gradients.
+        """
+        point = self.point
+        filled = [np.asarray(theirs[k]) if k in theirs else np.full(a.shape, np.nan) for k, a in point.items()]
+        flat = np.concatenate([array.reshape(-1) for array in filled])
+        given = np.concatenate([np.full(a.size, k in theirs) for k, a in point.items()])
+        used = np.zeros(len(flat), int)
+        for everything in self.places.values():
+            for places in everything:
+                np.add.at(used, places, 1)
+        found: dict[str, Array] = {}
+        for name, everything in self.places.items():
+            whole = [flat[places] for places in everything if given[places].all() and (used[places] == 1).all()]
+            if whole and all(_alike(whole[0], other) for other in whole[1:]):
+                found[name] = whole[0]
+        return found
+
 
 class Arriving(NamedTuple):
     """What a loss hands down, each (T, B, H): ∂L/∂h(t), ∂L/∂s(t), and what reaches h(t) by further outputs that are h.
@@ -127,6 +148,11 @@ class Recognised:
     scale: float = 1.0
     ambiguous: bool = False
 
+    @property
+    def name(self) -> str:
+        """What it is, in words."""
+        return f"cell {self.variant.name}"
+
     def ours(self, theirs: Mapping[str, Array]) -> dict[str, Array]:
         """Our point from theirs: weights, x (T, B, D), and the states of step 0; zeros where they have none.
 
@@ -144,25 +170,8 @@ class Recognised:
         return self.sources.added(ours)
 
     def gradients_in_ours(self, theirs: Mapping[str, Array]) -> dict[str, Array]:
-        """The gradients of our arrays that theirs determine.
-
-        ``theirs`` need not hold all arrays. Left out are those of an array that serves several sums, and those of two
-        arrays that are added up and have got different gradients.
-        """
-        point = self.sources.point
-        filled = [np.asarray(theirs[k]) if k in theirs else np.full(a.shape, np.nan) for k, a in point.items()]
-        flat = np.concatenate([array.reshape(-1) for array in filled])
-        given = np.concatenate([np.full(a.size, k in theirs) for k, a in point.items()])
-        used = np.zeros(len(flat), int)
-        for everything in self.sources.places.values():
-            for places in everything:
-                np.add.at(used, places, 1)
-        found: dict[str, Array] = {}
-        for name, everything in self.sources.places.items():
-            whole = [flat[places] for places in everything if given[places].all() and (used[places] == 1).all()]
-            if whole and all(_alike(whole[0], other) for other in whole[1:]):
-                found[name] = whole[0]
-        return found
+        """The gradients of our arrays that theirs determine, see :meth:`Sources.read`."""
+        return self.sources.read(theirs)
 
     def trace(self, theirs: Mapping[str, Array]) -> Trace:
         """Our forward pass at their point."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -41,31 +41,100 @@ class Found:
         return {name: tuple(places for other, places in self.roles if other == name) for name in names}
 
 
-@dataclass
-class Roles:
-    """The search for one frame and one variant.
+class Model(Protocol):
+    """What is looked for: arrays of ours, and what they compute."""
 
-    ``always``: a mask of the entries that are on from the beginning, x and targets. ``tolerance``: how far apart two
-    computations of one number may be.
-    """
+    @property
+    def trials(self) -> Trials:
+        """Runs of the user's forward pass."""
+
+    @property
+    def names(self) -> Mapping[str, tuple[str, ...]]:
+        """Our arrays by kind."""
+
+    @property
+    def dispensable(self) -> frozenset[str]:
+        """Those that change nothing, whatever they are."""
+
+    @property
+    def hidden(self) -> tuple[tuple[str, str], ...]:
+        """Kind and name of what shows only together with others."""
+
+    @property
+    def given(self) -> tuple[Role, ...]:
+        """Roles that are known from the beginning."""
+
+    def response(self, mask: Array) -> Array:
+        """What the subject shows with these entries on, three axes."""
+
+    def arrays(self, flat: Array, places: Mapping[str, tuple[Array, ...]]) -> dict[str, Array]:
+        """Our arrays from all entries of theirs."""
+
+    def same(self, ours: Mapping[str, Array], flat: Array, response: Array) -> Array:
+        """Whether our forward pass shows the same, for each stacked copy of ``ours``."""
+
+
+@dataclass(frozen=True)
+class OneCell:
+    """One cell of the family in one reading of the shapes. ``constants`` are added to arrays of ours."""
 
     trials: Trials
     frame: Frame
     variant: Variant
     constants: Mapping[str, Any]
-    always: Array
     scale: float
     tolerance: float
 
     @property
-    def names(self) -> dict[str, tuple[str, ...]]:
+    def names(self) -> Mapping[str, tuple[str, ...]]:
         """Our arrays by kind."""
         return roles(self.variant)
 
+    @property
+    def dispensable(self) -> frozenset[str]:
+        """h(0), where no line reads it."""
+        return frozenset(["h0"] if self.variant.feedback == "s" else [])
+
+    @property
+    def hidden(self) -> tuple[tuple[str, str], ...]:
+        """Of a single step h0 and the weights that see it show only together."""
+        return (("state", "h0"),)
+
+    @property
+    def given(self) -> tuple[Role, ...]:
+        """x, where the point holds it."""
+        return () if self.frame.inputs is not None else (("x", self.frame.x),)
+
+    def response(self, mask: Array) -> Array:
+        """h of the subject, or its loss."""
+        return self.trials.response(self.frame, mask, self.scale)
+
+    def arrays(self, flat: Array, places: Mapping[str, tuple[Array, ...]]) -> dict[str, Array]:
+        """Our arrays from all entries of theirs."""
+        return Sources(self.trials.subject.point, places, self.constants).taken(flat, self.variant, self.frame.steps)
+
+    def same(self, ours: Mapping[str, Array], flat: Array, response: Array) -> Array:
+        """Whether the first steps of our forward pass are those of the subject."""
+        first = min(self.frame.T, STEPS_SEEN)
+        predicted = self.trials.predicted(self.frame, self.variant, ours, flat, first)
+        return np.asarray(apart(predicted, response[:first]) <= self.tolerance)
+
+
+@dataclass
+class Roles:
+    """The search for one model.
+
+    ``always``: a mask of the entries that are on from the beginning, x and targets. ``tolerance``: how far apart two
+    computations of one number may be.
+    """
+
+    model: Model
+    always: Array
+    tolerance: float
+
     def search(self, cuts: Mapping[str, list[Cut]]) -> Iterator[Found]:
         """Everything that the trials leave possible, likely ones first. ``cuts``: of each array by its name."""
-        known = () if self.frame.inputs is not None else (("x", self.frame.x),)
-        yield from self._onwards(Found(known), {name: list(some) for name, some in cuts.items()})
+        yield from self._onwards(Found(tuple(self.model.given)), {name: list(some) for name, some in cuts.items()})
 
     def _onwards(self, found: Found, cuts: dict[str, list[Cut]]) -> Iterator[Found]:
         several: list[Role] = []
@@ -84,13 +153,16 @@ class Roles:
         rest = [cut for some in cuts.values() for cut in some[:1]]
         left = [piece for cut in rest for piece in cut if not on[piece.places].all()]
         if self._differs(np.ones_like(on), on):
-            for piece in left:  # at one step, h0 and the weights that see it show only together
-                for kind, places in piece.readings:
-                    if kind == "state" and "h0" not in found.places:
-                        yield from self._onwards(replace(found, roles=(*found.roles, ("h0", places))), cuts)
+            for hidden, name in self.model.hidden:
+                if name in found.places:
+                    continue
+                for piece in left:
+                    for kind, places in piece.readings:
+                        if kind == hidden:
+                            yield from self._onwards(replace(found, roles=(*found.roles, (name, places))), cuts)
             return
-        missing = {name for names in self.names.values() for name in names} - set(found.places)
-        missing -= {"h0"} if self.variant.feedback == "s" else set()
+        missing = {name for names in self.model.names.values() for name in names} - set(found.places)
+        missing -= self.model.dispensable
         could_be = any(self._possible(piece, missing) for piece in left)
         yield replace(found, ambiguous=found.ambiguous or could_be)
 
@@ -99,7 +171,7 @@ class Roles:
     ) -> tuple[list[Role], dict[str, list[Cut]], list[Role]] | None:
         """Every unknown part on its own: roles found, cuts that are left, and parts with several roles."""
         on = self._mask(found)
-        base = self.trials.response(self.frame, on, self.scale)
+        base = self.model.response(on)
         new: list[Role] = []
         several: list[Role] = []
         left: dict[str, list[Cut]] = {}
@@ -133,40 +205,38 @@ class Roles:
                 return None
             mask = on.copy()
             mask[piece.places] = True
-            response = self.trials.response(self.frame, mask, self.scale)
+            response = self.model.response(mask)
             if apart(response, base) <= 10 * self.tolerance:
                 continue
-            explaining = self._explaining(piece, found, self.trials.on(mask), response)
+            explaining = self._explaining(piece, found, self.model.trials.on(mask), response)
             if not explaining:
                 return None
             (new if len(explaining) == 1 else several).append(explaining[0])
         return new, several
 
     def _possible(self, piece: Piece, names: set[str]) -> list[Role]:
-        return [(name, places) for kind, places in piece.readings for name in self.names.get(kind, ()) if name in names]
+        ours = self.model.names
+        return [(name, places) for kind, places in piece.readings for name in ours.get(kind, ()) if name in names]
 
     def _explaining(self, piece: Piece, found: Found, flat: Array, response: Array) -> list[Role]:
         """The roles in which our forward pass does the same: all of them run at once, as stacked copies."""
         taken = {name for name, _ in found.roles} - {name for name in found.places if name.startswith("b_")}
-        every = {name for names in self.names.values() for name in names}
+        every = {name for names in self.model.names.values() for name in names}
         possible = self._possible(piece, every - taken)
         if not possible:
             return []
-        sources = Sources(self.trials.subject.point, found.places, self.constants)
-        ours = sources.taken(flat, self.variant, self.frame.steps)
+        ours = self.model.arrays(flat, found.places)
         for name in {name for name, _ in possible}:
             copies = np.stack([ours[name]] * len(possible))
             for n, (other, places) in enumerate(possible):
                 if other == name:
                     copies[n] += flat[places]
             ours[name] = copies
-        first = min(self.frame.T, STEPS_SEEN)
-        predicted = self.trials.predicted(self.frame, self.variant, ours, flat, first)
-        same = np.broadcast_to(apart(predicted, response[:first]) <= self.tolerance, len(possible))
+        same = np.broadcast_to(self.model.same(ours, flat, response), len(possible))
         return [role for role, is_same in zip(possible, same, strict=True) if is_same]
 
     def _differs(self, a: Array, b: Array) -> bool:
-        responses = [self.trials.response(self.frame, mask, self.scale) for mask in (a, b)]
+        responses = [self.model.response(mask) for mask in (a, b)]
         return bool(apart(*responses) > 10 * self.tolerance)
 
     def _mask(self, found: Found) -> Array:

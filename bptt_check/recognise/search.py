@@ -20,7 +20,7 @@ from bptt_check.points import Array
 from bptt_check.recognise.axes import Frame, frames_of_outputs, frames_of_targets, in_order, orders, stacked
 from bptt_check.recognise.outside import Cell, frames_outside
 from bptt_check.recognise.record import Recognised, Sources, targets_in_order, trace_of
-from bptt_check.recognise.roles import Cut, Roles, cuts_of_point
+from bptt_check.recognise.roles import Cut, OneCell, Roles, cuts_of_point
 from bptt_check.recognise.trials import Refused, Trials, apart, drawn
 from bptt_check.recurrence import LOSS
 from bptt_check.subject import Subject
@@ -139,7 +139,7 @@ def _searched(
     held = sum(array.size for array in subject.point.values())
     for variant, added in sorted(cells, key=lambda cell: _entries(cell[0], frame) != held):
         constants = dict(added) if frame.inputs is None else {**added, "x": frame.inputs}
-        search = Roles(trials, frame, variant, constants, always, scale, tolerance)
+        search = Roles(OneCell(trials, frame, variant, constants, scale, tolerance), always, tolerance)
         for found in search.search(cuts):
             yield Recognised(
                 variant, frame.steps, Sources(subject.point, found.places, constants), frame.output, frame.order,

@@ -56,10 +56,8 @@ class Trials:
     def _run(self, key: bytes, flat_or_mask: Array) -> Mapping[str, Array]:
         if key not in self.kept:
             flat = self.on(flat_or_mask) if flat_or_mask.dtype == bool else flat_or_mask
-            recurrence = self.subject.recurrence
-            assert recurrence is not None
             try:
-                outputs = self.subject.call(recurrence.outputs, self.point(flat.copy()), "the forward pass")
+                outputs = self.shown(self.point(flat.copy()))
             except BpttCheckError as error:
                 raise Refused(str(error)) from error
             outputs = {name: np.asarray(value) for name, value in outputs.items()}
@@ -67,6 +65,13 @@ class Trials:
                 raise Refused("the forward pass returns numbers that are not finite")
             self.kept[key] = outputs
         return self.kept[key]
+
+    def shown(self, point: Mapping[str, Array]) -> Mapping[str, Array]:
+        """What the subject shows at a point: the outputs of its forward pass."""
+        recurrence = self.subject.recurrence
+        assert recurrence is not None
+        outputs: Mapping[str, Array] = self.subject.call(recurrence.outputs, point, "the forward pass")
+        return outputs
 
     def on(self, mask: Array) -> Array:
         """All entries, those outside the mask zero."""

@@ -250,9 +250,7 @@ def failures(cases: Sequence[Record], verdict: Verdict, told: Mapping[str, str])
         if verdict_of(record) is verdict
         for failure in [failure_of(record)]
     ]
-    size = [math.inf if failure.size is None else failure.size for failure in found]
-    order = sorted(range(len(found)), key=lambda place: (not found[place].sought, size[place]))
-    return tuple(found[place] for place in order)
+    return tuple(sorted(found, key=lambda one: (not one.sought, math.inf if one.size is None else one.size)))
 
 
 def finding_counts(records: Sequence[Record]) -> tuple[FindingCount, ...]:

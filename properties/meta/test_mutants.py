@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mutants import ALL, BACKWARD, FORWARD, MUTANTS
+from thinned import some
 
 from bptt_check import ledger, local
 from bptt_check.laws.compare import compare
@@ -72,7 +73,7 @@ def test_the_properties_on_trial_pass_on_the_right_lines(cell):
 def test_the_property_of_the_ledger_fails_on_a_mutant_of_its_backward_line(mutant, monkeypatch):
     module, body, _ = on_trial(ledger.entry(mutant.equation).properties[0])
     monkeypatch.setattr(module, "backward", mutant.apply().backward)
-    for cell in mutant.cells:
+    for cell in some(mutant.cells, 3):
         with pytest.raises(AssertionError):
             body(unrecorded, case_of(cell))
 

@@ -70,9 +70,19 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("the way back is not turned round again", "back.back(dy[::-1, :, H:])[::-1]", "back.back(dy[::-1, :, H:])"),
     Mistake(
-        "dy of the backward direction not turned", "back.back(dy[::-1, :, H:])[::-1]", "back.back(dy[:, :, H:])[::-1]"
+        "the way back is not turned round again",
+        "back.back(dy[::-1, :, H:])[::-1]",
+        "back.back(dy[::-1, :, H:])",
+        ("direction-inputs-not-reversed",),
+        "N3",
     ),
-    Mistake("memory's carry dropped", "dc = dc + dh * o", "dc = dh * o"),
+    Mistake(
+        "dy of the backward direction not turned",
+        "back.back(dy[::-1, :, H:])[::-1]",
+        "back.back(dy[:, :, H:])[::-1]",
+        ("direction-not-reversed",),
+        "N2",
+    ),
+    Mistake("memory's carry dropped", "dc = dc + dh * o", "dc = dh * o", ("ds-carry-dropped",), "B2"),
 )

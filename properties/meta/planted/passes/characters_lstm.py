@@ -62,8 +62,8 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("dcnext forgotten", " ** 2) + dcnext", " ** 2)"),
-    Mistake("new memory in df", "df = dc * cs[t - 1]", "df = dc * cs[t]"),
+    Mistake("dcnext forgotten", " ** 2) + dcnext", " ** 2)", ("ds-carry-dropped",), "B2"),
+    Mistake("new memory in df", "df = dc * cs[t - 1]", "df = dc * cs[t]", ("df-from-s",), "B3"),
     Mistake(
         "all gradients clipped",
         "return loss, d\n",

@@ -1,6 +1,6 @@
 """One sequence, column vectors, a dict a step, and a loss over y = V h + c, softmax: the LSTM of many a blog.
 
-Of the cell nothing shows but the loss behind an output layer, so it is not recognised, and no cause can be named."""
+Of the cell nothing shows but the loss behind an output layer, and its targets are made while it is computed."""
 
 import numpy as np
 
@@ -66,27 +66,17 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("no carry of the memory", "dc = dcnext + dh *", "dc = dh *"),
-    Mistake("no carry of the output", ".T @ dy + dhnext", ".T @ dy"),
-    Mistake(
-        "c(t) for c(t-1)",
-        'df = dc * s["cprev"]',
-        'df = dc * s["c"]',
-    ),
+    Mistake("no carry of the memory", "dc = dcnext + dh *", "dc = dh *", ("ds-carry-dropped",), "B2"),
+    Mistake("no carry of the output", ".T @ dy + dhnext", ".T @ dy", ("dh-carry-dropped",), "B1"),
+    Mistake("c(t) for c(t-1)", 'df = dc * s["cprev"]', 'df = dc * s["c"]', ("df-from-s",), "B3"),
     Mistake(
         "slope at tanh twice",
         '(1 - np.tanh(s["c"]) ** 2)',
         '(1 - np.tanh(np.tanh(s["c"])) ** 2)',
+        ("ds-slope-of-tanh-twice",),
+        "B2",
     ),
-    Mistake(
-        "output layer assigned",
-        'grads["V"] += dy',
-        'grads["V"] = dy',
-    ),
-    Mistake(
-        "a gate left out",
-        ' + p["Wi"].T @ di',
-        "",
-    ),
+    Mistake("output layer assigned", 'grads["V"] += dy', 'grads["V"] = dy', ("sum-over-time-assigned",), "B11"),
+    Mistake("a gate left out", ' + p["Wi"].T @ di', "", ("back-without-i",), "B7"),
     Mistake("dh clipped inside", "dhnext = dz[:n]", "dhnext = np.clip(dz[:n], -0.05, 0.05)", (), ""),
 )

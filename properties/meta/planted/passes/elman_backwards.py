@@ -51,9 +51,15 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("h of the step itself", "np.outer(da, hs[-n - 1])", "np.outer(da, hs[-n])"),
-    Mistake("mean over time", "return d\n", "return {k: v / len(SEQUENCE) for k, v in d.items()}\n", ("scaled",)),
-    Mistake("V assigned", 'd["V"] += np', 'd["V"] = np'),
+    Mistake("h of the step itself", "np.outer(da, hs[-n - 1])", "np.outer(da, hs[-n])", ("state-of-this-step",), "B5"),
+    Mistake(
+        "mean over time",
+        "return d\n",
+        "return {k: v / len(SEQUENCE) for k, v in d.items()}\n",
+        ("output-derivative-over-time",),
+        "B10",
+    ),
+    Mistake("V assigned", 'd["V"] += np', 'd["V"] = np', ("sum-over-time-assigned",), "B11"),
     Mistake("starts with ones", "carry = np.zeros_like(hs[0])", "carry = np.ones_like(hs[0])"),
     Mistake("clipped at the end", "return d\n", "return {k: np.clip(v, -1, 1) for k, v in d.items()}\n", ("clipped",)),
 )

@@ -41,11 +41,25 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("no for no - h", "d_up = (no - h) * dh", "d_up = no * dh", ("line",), named="dup"),
+    Mistake(
+        "no for no - h", "d_up = (no - h) * dh", "d_up = no * dh", ("gru-update-without-state",), "G5", named="dup"
+    ),
     Mistake("reset gate from dh", "d_re = h * d_rh", "d_re = h * dh", ("line",), named="dre"),
     Mistake(
-        "a path of h missing", "back = (1 - up) * dh + re * d_rh", "back = re * d_rh", ("line",), named='dprev["h"]'
+        "a path of h missing",
+        "back = (1 - up) * dh + re * d_rh",
+        "back = re * d_rh",
+        ("gru-carry-without-state",),
+        "G8",
+        named='dprev["h"]',
     ),
-    Mistake("h for re * h", "a_no.T @ (re * h)", "a_no.T @ h", named="dU_no"),
-    Mistake("slope left out", "a_no = (1 - no**2) * d_no", "a_no = d_no", named="dx"),
+    Mistake("h for re * h", "a_no.T @ (re * h)", "a_no.T @ h", ("gru-sum-without-reset",), "G9", named="dU_no"),
+    Mistake(
+        "slope left out",
+        "a_no = (1 - no**2) * d_no",
+        "a_no = d_no",
+        ("gru-candidate-slope-forgotten",),
+        "G6",
+        named="dx",
+    ),
 )

@@ -60,12 +60,18 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("reset gate left out of the sum", 'g["Un"] += (r * h).T @ dn', 'g["Un"] += h.T @ dn'),
-    Mistake("transposed", 'g["Uz"] += h.T @ dz', 'g["Uz"] += dz.T @ h', ("transposed",)),
-    Mistake("assigned", 'g["Wz"] += x.T @ dz', 'g["Wz"] = x.T @ dz'),
-    Mistake("one path of h missing", "drh * r + dz", "dz"),
-    Mistake("x of the reset gate missing", ' + dr @ p["Wr"].T', ""),
-    Mistake("the halves swapped", "dh * (h - n) * z", "dh * (n - h) * z"),
-    Mistake("initial state forgotten", 'g["h0"] = dh', "pass", ("zero",)),
-    Mistake("mean over the batch", 'g["bz"] += dz.sum(axis=0)', 'g["bz"] += dz.mean(axis=0)', ("scaled",)),
+    Mistake(
+        "reset gate left out of the sum",
+        'g["Un"] += (r * h).T @ dn',
+        'g["Un"] += h.T @ dn',
+        ("gru-sum-without-reset",),
+        "G9",
+    ),
+    Mistake("transposed", 'g["Uz"] += h.T @ dz', 'g["Uz"] += dz.T @ h', ("matrix-transposed",), "B5"),
+    Mistake("assigned", 'g["Wz"] += x.T @ dz', 'g["Wz"] = x.T @ dz', ("sum-over-time-assigned",), "B5"),
+    Mistake("one path of h missing", "drh * r + dz", "dz", ("gru-carry-without-candidate",), "G8"),
+    Mistake("x of the reset gate missing", ' + dr @ p["Wr"].T', "", ("gru-back-without-r",), "B7"),
+    Mistake("the halves swapped", "dh * (h - n) * z", "dh * (n - h) * z", ("gru-update-sign",), "G5"),
+    Mistake("initial state forgotten", 'g["h0"] = dh', "pass", ("initial-forgotten",), "B9"),
+    Mistake("mean over the batch", 'g["bz"] += dz.sum(axis=0)', 'g["bz"] += dz.mean(axis=0)', ("bias-as-mean",), "B6"),
 )

@@ -58,7 +58,15 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("candidate's x forgotten", "dxh[:, :D] + dxrh[:, :D]", "dxh[:, :D]"),
-    Mistake("reset gate forgotten on the way back", "dxrh[:, D:] * r\n", "dxrh[:, D:]\n"),
-    Mistake("weights of c from xh", 'g["Wc"] += xrh.T @ dac', 'g["Wc"] += xh.T @ dac'),
+    Mistake("candidate's x forgotten", "dxh[:, :D] + dxrh[:, :D]", "dxh[:, :D]", ("gru-back-without-n",), "B7"),
+    Mistake(
+        "reset gate forgotten on the way back",
+        "dxrh[:, D:] * r\n",
+        "dxrh[:, D:]\n",
+        ("gru-carry-reset-forgotten",),
+        "G8",
+    ),
+    Mistake(
+        "weights of c from xh", 'g["Wc"] += xrh.T @ dac', 'g["Wc"] += xh.T @ dac', ("gru-sum-without-reset",), "G9"
+    ),
 )

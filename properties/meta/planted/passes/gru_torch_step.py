@@ -45,8 +45,14 @@ def subject(rng):
 
 
 MISTAKES = (
-    Mistake("the direct path of h forgotten", 'dprev = dh * z + db @ p["Wh"]', 'dprev = db @ p["Wh"]', ("line",)),
-    Mistake("reset gate missing in db", "da_n * r])", "da_n])"),
-    Mistake("sign of dz", "dz = dh * (h - n)", "dz = dh * (n - h)", ("line",)),
+    Mistake(
+        "the direct path of h forgotten",
+        'dprev = dh * z + db @ p["Wh"]',
+        'dprev = db @ p["Wh"]',
+        ("gru-carry-without-state",),
+        "G8",
+    ),
+    Mistake("reset gate missing in db", "da_n * r])", "da_n])", ("gru-inner-reset-forgotten",), "G7"),
+    Mistake("sign of dz", "dz = dh * (h - n)", "dz = dh * (n - h)", ("gru-update-sign",), "G5"),
     Mistake("slope of n at its derivative's place twice", "dr = da_n * hn", "dr = da_n * (1 - n**2) * hn", ("line",)),
 )

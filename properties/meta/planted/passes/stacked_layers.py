@@ -81,7 +81,21 @@ MISTAKES = (
         "the lower layer gets the last step alone",
         "dxs, dW1, dU1, db1 = layer_backward(dlow,",
         "dlow = [0 * d for d in dlow[:-1]] + dlow[-1:]\n    dxs, dW1, dU1, db1 = layer_backward(dlow,",
+        ("layer-path-last-step-only",),
+        "N1",
     ),
-    Mistake("last output fed at every step", "douts[-1] = dlast", "douts = [dlast for _ in tape_high]"),
-    Mistake("upper layer's weights on the way to the lower", "dxs[t] = dz @ W\n", "dxs[t] = dz @ U[:, : W.shape[1]]\n"),
+    Mistake(
+        "last output fed at every step",
+        "douts[-1] = dlast",
+        "douts = [dlast for _ in tape_high]",
+        ("dh-last-loss-everywhere",),
+        "B1",
+    ),
+    Mistake(
+        "upper layer's weights on the way to the lower",
+        "dxs[t] = dz @ W\n",
+        "dxs[t] = dz @ U[:, : W.shape[1]]\n",
+        ("columns-of-h-x",),
+        "B7",
+    ),
 )

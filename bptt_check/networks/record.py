@@ -1,0 +1,83 @@
+"""A subject recognised as a network: our arrays out of theirs, what reaches its outputs, gradients the other way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bptt_check.networks.plan import Plan
+from bptt_check.networks.stages import Chain
+from bptt_check.points import Array
+from bptt_check.recognise.axes import in_order, stacked
+from bptt_check.recognise.record import Sources
+from bptt_check.recurrence import Recurrence
+
+
+def taken(
+    plan: Plan, flat: Array, places: Mapping[str, tuple[Array, ...]], inputs: Array | None = None
+) -> dict[str, Array]:
+    """Our arrays from all entries of theirs; ``inputs`` are x, where the point does not hold it."""
+    ours = {
+        name: sum((flat[where] for where in places.get(name, ())), np.full(shape, plan.constants.get(name, 0.0)))
+        for name, shape in plan.shapes.items()
+    }
+    return {**ours, "x": flat[places["x"][0]] if inputs is None else inputs}
+
+
+@dataclass(frozen=True)
+class RecognisedNetwork:
+    """A subject as a network.
+
+    Attributes
+    ----------
+    plan: which one. ``sources``: where each of our arrays comes from.
+    inputs: x (T, B, D), where the point does not hold it.
+    output, order: which output shows the network, and its axes, letters of ``TBH``; empty where the loss is inside.
+    repeated: further outputs that are h at the top, name and axes. ``unread``: outputs that are not known.
+    taps: none; what a bare cell returns for intermediates is not looked at here.
+    """
+
+    plan: Plan
+    sources: Sources
+    recurrence: Recurrence | None
+    inputs: Array | None = None
+    output: str = ""
+    order: str = ""
+    repeated: tuple[tuple[str, str], ...] = ()
+    unread: tuple[str, ...] = ()
+    taps: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What it is, in words."""
+        return str(self.plan)
+
+    def chain(self, theirs: Mapping[str, Array]) -> Chain:
+        """Its backward pass as lines, at their point."""
+        flat = np.concatenate([np.asarray(theirs[name], dtype=float).reshape(-1) for name in self.sources.point])
+        ours = taken(self.plan, flat, self.sources.places, self.inputs)
+        arriving = None if self.plan.goal is not None else self._arriving(theirs)
+        return self.plan.chain(ours, arriving)
+
+    def _arriving(self, theirs: Mapping[str, Array]) -> Array:
+        """∂L/∂ of the outputs of the network, (T, B, V or H)."""
+        assert self.recurrence is not None
+        cotangents = stacked(self.recurrence.cotangents(self.recurrence.outputs(theirs)))
+        found: Array | None = None
+        for name, order in ((self.output, self.order), *self.repeated):
+            array = np.asarray(in_order(cotangents[name], order, "TBH"), dtype=float)
+            if found is None:
+                found = np.zeros((self.plan.T, *array.shape[1:]))
+            found[-len(array) :] += array
+        assert found is not None
+        return found
+
+    def theirs(self, ours: Mapping[str, Array]) -> dict[str, Array]:
+        """Gradients in their names, shapes and packing from gradients in ours."""
+        return self.sources.added(ours)
+
+    def gradients_in_ours(self, theirs: Mapping[str, Array]) -> dict[str, Array]:
+        """The gradients of our arrays that theirs determine."""
+        return self.sources.read(theirs)

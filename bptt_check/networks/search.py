@@ -1,0 +1,331 @@
+"""From a subject to the network that it is: what its loss or its outputs do when parts of it are switched on.
+
+The output layer is found first: with everything else zero the loss depends on its bias alone, and with its matrix zero
+on nothing else. That settles which loss it is, its scale and its targets; then the cells are looked for as a bare cell
+is (recognise/roles.py). Inputs and targets that the point does not hold are taken from what the subject's functions can
+reach. Names and data are guesses; what is found has to show what the subject shows, at its own point and at two others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from bptt_check.errors import BpttCheckError
+from bptt_check.networks.cells import COMMON, RARE, Cell
+from bptt_check.networks.data import WIDEST, in_time, one_hot_widths, whole
+from bptt_check.networks.plan import Part, Plan
+from bptt_check.networks.reach import arrays_held_meanwhile, arrays_within_reach
+from bptt_check.networks.record import RecognisedNetwork, taken
+from bptt_check.networks.stages import BACKWARD
+from bptt_check.networks.tops import NetworkTrials, Top, Tops
+from bptt_check.points import Array
+from bptt_check.recognise.axes import INPUTS, in_order, orders, stacked
+from bptt_check.recognise.cuts import Piece, cuts_of
+from bptt_check.recognise.record import Sources
+from bptt_check.recognise.roles import Cut, Role, Roles
+from bptt_check.recognise.trials import Refused, apart, drawn
+from bptt_check.subject import Subject
+from bptt_check.watch import undisturbed
+
+EXACT = 1e-9  # how far two computations of one number may be apart in float64, relative to the larger
+SINGLE = 1e-3  # and in float32
+SINGLE_TRIALS = 1e-4
+RANDOM_POINTS = 2
+SECONDS = 3.0  # of the processor, after which the search ends
+LAYERS = (2, 3)
+Entries = Mapping[str, Array]
+
+
+def recognise_network(subject: Subject, *, rng: int | np.random.Generator = 0) -> RecognisedNetwork | None:
+    """The network that a subject computes: cells of the LSTM family, Elman's or GRUs, with an output layer or without.
+
+    Returns
+    -------
+    RecognisedNetwork or None
+        ``None`` where none that is known shows what the subject shows, or where time was up.
+    """
+    with undisturbed():
+        try:
+            return _Search(subject, np.random.default_rng(rng)).found()
+        except (Refused, BpttCheckError, MemoryError):
+            return None
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """x (T, B, D): its places, or its values."""
+
+    places: Array | None
+    values: Array | None
+    names: frozenset[str] = frozenset()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        array = self.values if self.places is None else self.places
+        assert array is not None
+        return tuple(array.shape)
+
+
+@dataclass(frozen=True)
+class _Network:
+    """A plan as the search for roles wants it."""
+
+    trials: NetworkTrials
+    plan: Plan
+    top: Top
+    inputs: _Inputs
+    tolerance: float
+
+    @property
+    def dispensable(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def names(self) -> Mapping[str, tuple[str, ...]]:
+        return self.plan.kinds
+
+    @property
+    def hidden(self) -> tuple[tuple[str, str], ...]:
+        """What a layer hands up shows only once the layer above lets it in."""
+        above = () if self.plan.both_ways else self.plan.parts[1:]
+        return tuple((part.named("from x"), part.named(part.cell.entry)) for part in above)
+
+    @property
+    def given(self) -> tuple[Role, ...]:
+        x = () if self.inputs.places is None else (("x", self.inputs.places),)
+        return (*x, *self.top.layer.items())
+
+    def response(self, mask: Array) -> Array:
+        return self.trials.seen(self.top.output, self.top.order, mask)
+
+    def arrays(self, flat: Array, places: Mapping[str, tuple[Array, ...]]) -> dict[str, Array]:
+        return taken(self.plan, flat, places, self.inputs.values)
+
+    def predicted(self, ours: Mapping[str, Array]) -> Array:
+        seen = self.plan.seen(ours)
+        if self.plan.goal is not None:
+            return seen[..., None, None, None]
+        return seen if "T" in self.top.order else seen[..., -1:, :, :]
+
+    def same(self, ours: Mapping[str, Array], flat: Array, response: Array) -> Array:
+        return np.asarray(apart(self.predicted(ours), response) <= self.tolerance)
+
+
+class _Search:
+    """The search for one subject."""
+
+    def __init__(self, subject: Subject, rng: np.random.Generator) -> None:
+        self.subject = subject
+        point = subject.point
+        self.trials = NetworkTrials(subject, drawn(point, rng))
+        self.trials.until = time.process_time() + SECONDS
+        ends = np.cumsum([array.size for array in point.values()])
+        parts = np.split(np.arange(ends[-1]), ends[:-1])
+        self.entries = {k: part.reshape(a.shape) for (k, a), part in zip(point.items(), parts, strict=True)}
+        self.own = np.concatenate([array.reshape(-1).astype(float) for array in point.values()])
+        self.points = [self.own, *(drawn(point, rng) for _ in range(RANDOM_POINTS))]
+        self.data = self._data()
+        self.cuts: dict[tuple[object, ...], list[Cut]] = {}
+        kinds = [a.dtype.itemsize <= 4 for a in point.values()]
+        self.single = subject.precision == "float32" or any(kinds)
+        self.tolerance = EXACT
+
+    def _data(self) -> list[Array]:
+        """Arrays that may be inputs or targets: within reach, or there at two points while the loss is computed."""
+        near = arrays_within_reach(self.subject.loss_at, self.subject.pair)
+        here = arrays_held_meanwhile(partial(self.trials.run, self.own))
+        there = arrays_held_meanwhile(partial(self.trials.run, self.trials.values))
+        constant = {(a.shape, a.tobytes()) for a in there}
+        near += [a for a in here if (a.shape, a.tobytes()) in constant]
+        return [a for a in near if not self._is_held(a)]
+
+    def _is_held(self, array: Array) -> bool:
+        return any(a.shape == array.shape and np.array_equal(a, array) for a in self.subject.point.values())
+
+    def found(self) -> RecognisedNetwork | None:
+        """The first that holds at all points."""
+        for tolerance, in_trials in [(EXACT, EXACT), (SINGLE, SINGLE_TRIALS)][: 1 + self.single]:
+            self.tolerance = in_trials
+            for top in Tops(self.trials, self.entries, self.data, self.tolerance).found():
+                inputs = list(self._inputs(top))
+                for cells, several in ((COMMON, False), (COMMON, True), (RARE, False), (RARE, True)):
+                    for model in (model for x in inputs for model in self._models(top, x, cells, several)):
+                        if time.process_time() > self.trials.until:
+                            return None
+                        found = self._proved(model, tolerance)
+                        if found is not None:
+                            return found
+        return None
+
+    def _proved(self, model: _Network, tolerance: float) -> RecognisedNetwork | None:
+        always = np.zeros(len(self.own), bool)
+        for _, places in model.given:
+            always[places] = True
+        rest = self._rest(model.top, model.inputs)
+        cuts = {name: self._cuts(name, model.plan) for name in rest}
+        for roles in Roles(model, always, self.tolerance).search(cuts):
+            holds = all(
+                apart(
+                    model.predicted(model.arrays(flat, roles.places)),
+                    self.trials.seen(model.top.output, model.top.order, flat),
+                )
+                <= tolerance
+                for flat in self.points
+            )
+            if holds:
+                return self._recorded(model, roles.places, tolerance)
+        return None
+
+    def _cuts(self, name: str, plan: Plan) -> list[Cut]:
+        """The cuts of an array; they are the same for all cells with as many inputs and outputs."""
+        key = name, plan.B, tuple((part.label, part.D, part.H) for part in plan.parts)
+        if key not in self.cuts:
+            self.cuts[key] = _cuts(plan, self.entries[name])
+        return self.cuts[key]
+
+    def _recorded(
+        self, model: _Network, places: Mapping[str, tuple[Array, ...]], tolerance: float
+    ) -> RecognisedNetwork:
+        sources = Sources(self.subject.point, places)
+        found = RecognisedNetwork(
+            model.plan, sources, self.subject.recurrence, model.inputs.values, model.top.output, model.top.order
+        )
+        if self.trials.by_loss:
+            return found
+        flat = self.points[-1]
+        h = model.plan.run(model.arrays(flat, places))[1]
+        repeated, unread = [], []
+        shown = stacked(self.trials.run(flat))
+        for name, array in shown.items():
+            if name == model.top.output or _in_list(name, model.top.output) or "[:]" in name:
+                continue
+            same = "" if model.plan.V else _same_as(h, array, tolerance)
+            (repeated.append((name, same)) if same else unread.append(name))
+        return replace(found, repeated=tuple(repeated), unread=tuple(unread))
+
+    def _rest(self, top: Top, inputs: _Inputs) -> dict[str, Array]:
+        """The arrays of which the cells are to be made."""
+        return {k: places for k, places in self.entries.items() if k not in top.names | inputs.names}
+
+    # what goes in
+
+    def _inputs(self, top: Top) -> Iterator[_Inputs]:
+        """What may be x, likely ones first: data within reach, then arrays of the point that look like it."""
+        likely: list[_Inputs] = []
+        others: list[_Inputs] = []
+        free = {k: places for k, places in self.entries.items() if k not in top.names}
+        widths = sorted({n for places in free.values() for n in places.shape})
+        for array in self.data:
+            if whole(array):
+                for ids in in_time(array):
+                    if _fits(ids[..., None], top):
+                        kept = others if _are_targets(ids, top) else likely
+                        kept += self._of_classes(ids, free, widths, top)
+            if array.dtype.kind == "f":
+                kept = likely if array.ndim > 2 else others
+                kept += [_Inputs(None, np.asarray(x, float)) for x in _readings(array, top)]
+        for name, places in stacked(free).items():
+            named = name.rpartition(".")[2].lower() in INPUTS
+            held = {k for k, of in free.items() if np.isin(of, places).all()} if "[:]" in name else {name}
+            kept = likely if places.ndim > 2 or named else others
+            kept += [_Inputs(x, None, frozenset(held)) for x in _readings(places, top)]
+        yield from sorted(likely, key=lambda inputs: -inputs.shape[0] * inputs.shape[1])
+        yield from others
+
+    def _of_classes(self, ids: Array, free: Entries, widths: Sequence[int], top: Top) -> Iterator[_Inputs]:
+        """Classes as one-hot inputs, or as rows or columns of a table."""
+        for D in one_hot_widths(widths, top.H):
+            if ids.max() < D <= WIDEST:
+                yield _Inputs(None, np.eye(D)[ids])
+        for name, places in free.items():
+            for table in (places, places.T) if places.ndim == 2 else ():
+                if ids.max() < len(table):
+                    yield _Inputs(table[ids], None, frozenset([name]))
+
+    # which cells
+
+    def _models(self, top: Top, inputs: _Inputs, cells: Sequence[Cell], several: bool) -> Iterator[_Network]:
+        """Networks of one of these cells that have as many entries, of a single part or of several."""
+        rest = self._rest(top, inputs)
+        size = sum(places.size for places in rest.values())
+        T, B, D = inputs.shape
+        if top.goal is not None and len(top.goal.target) not in (1, T):
+            return
+        for parts, both_ways in (each for cell in cells for each in _arrangements(cell, D, top.H, several)):
+            matrices = sum(part.cell.entries(part.D, part.H) for part in parts)
+            if not matrices <= size <= matrices + sum(_small(part, B) for part in parts):
+                continue
+            plan = Plan(parts, T, B, V=top.V, goal=top.goal, both_ways=both_ways)
+            yield _Network(self.trials, plan, top, inputs, self.tolerance)
+
+
+def _arrangements(cell: Cell, D: int, H: int, several: bool) -> Iterator[tuple[tuple[Part, ...], bool]]:
+    """One cell; or two directions, and several layers of one width."""
+    if not several:
+        yield (Part("", cell, D, H),), False
+        return
+    if H % 2 == 0:
+        yield (Part("forward", cell, D, H // 2), Part(BACKWARD, cell, D, H // 2)), True
+    for n in LAYERS:
+        yield tuple(Part(f"layer-{k + 1}", cell, H if k else D, H) for k in range(n)), False
+
+
+def _small(part: Part, B: int) -> int:
+    """How many entries there may be besides the matrices: two biases each, peepholes as matrices, states."""
+    diagonal = part.H * part.H * len(part.cell.kinds["diagonal"])
+    return 3 * part.H * len(part.cell.kinds["vector"]) + diagonal + B * part.H * len(part.cell.states)
+
+
+def _are_targets(ids: Array, top: Top) -> bool:
+    """Whether classes are those that the network is to give."""
+    return top.goal is not None and np.array_equal(ids, top.goal.target.argmax(axis=-1))
+
+
+def _readings(array: Array, top: Top) -> Iterator[Array]:
+    """An array, or a list of columns, as x (T, B, D), its axes in every order that fits."""
+    if array.ndim == 4 and 1 in array.shape:
+        array = np.squeeze(array, axis=array.shape.index(1))
+    for order in orders(array.ndim, "TBD"):
+        if "T" in order and _fits(x := in_order(array, order, "TBD"), top):
+            yield x
+
+
+def _fits(x: Array, top: Top) -> bool:
+    return x.ndim == 3 and top.T in (None, x.shape[0]) and x.shape[1] == top.B
+
+
+def _cuts(plan: Plan, places: Array) -> list[Cut]:
+    """Every way to cut an array into arrays of any part; what two parts cut alike has the readings of both."""
+    merged: dict[tuple[bytes, ...], dict[bytes, tuple[Array, list[tuple[str, Array]]]]] = {}
+    for part in plan.parts:
+        for cut in cuts_of(places, plan.B, part.D, part.H):
+            key = tuple(sorted(piece.places.tobytes() for piece in cut))
+            pieces = merged.setdefault(key, {})
+            for piece in cut:
+                held = pieces.setdefault(piece.places.tobytes(), (piece.entries, []))
+                held[1].extend((part.named(kind), where) for kind, where in piece.readings)
+    cuts = [
+        tuple(Piece(entries, tuple(readings)) for entries, readings in pieces.values()) for pieces in merged.values()
+    ]
+    telling = [cut for cut in cuts if any(piece.readings for piece in cut)]
+    return telling or [(Piece(places, ()),)]
+
+
+def _same_as(h: Array, array: Array, tolerance: float) -> str:
+    """The axes of an output that is h of all steps, or of the last one; nothing where it is neither."""
+    for order in orders(array.ndim, "TBH"):
+        shown = in_order(array, order, "TBH")
+        whole = h if "T" in order else h[-1:]
+        if shown.shape == whole.shape and apart(shown, whole) <= tolerance:
+            return order
+    return ""
+
+
+def _in_list(name: str, whole: str) -> bool:
+    head, bracket, tail = whole.partition("[:]")
+    return bool(bracket) and name.startswith(f"{head}[") and name.endswith(f"]{tail}")
