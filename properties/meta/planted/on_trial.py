@@ -15,7 +15,7 @@ from zlib import crc32
 import numpy as np
 
 from bptt_check import Result, Subject, Verdict, check
-from bptt_check.faults import Fault
+from bptt_check.faults import Fault, catalogue
 from bptt_check.lstm.variants import VARIANTS, Variant
 from bptt_check.patterns import steps_in_words
 from bptt_check.program import Program
@@ -94,9 +94,11 @@ class Said:
 
     @property
     def falsely_exact(self) -> bool:
-        """Whether something is called exact that is not what was planted and cannot be mistaken for it here."""
+        """Whether something is called exact that is no part of what was planted and cannot be mistaken for it here."""
         planted = {fault.id for fault in self.trial.faults}
-        return any(cause.exact and not planted & {cause.fault, *cause.also} for cause in self.result.causes)
+        changed = {change for fault in self.trial.faults for change in fault.changes}
+        parts = {fault.id for fault in catalogue(self.trial.cell) if set(fault.changes) <= changed}
+        return any(cause.exact and not (planted | parts) & {cause.fault, *cause.also} for cause in self.result.causes)
 
 
 def shapes_of(rng: np.random.Generator) -> Steps:
