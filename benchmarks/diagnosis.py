@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "properties" / "meta"), str(ROOT)]
 
 import numpy as np  # noqa: E402
-from planted import on_trial, passes, spoilt  # noqa: E402
+from planted import networks, on_trial, passes, spoilt  # noqa: E402
 
 from bptt_check import Subject, Verdict, check  # noqa: E402
 from bptt_check.campaign.user import verify  # noqa: E402
@@ -78,6 +78,8 @@ def tasks(seeds: range, shrunk: int, planted: int) -> Iterator[Task]:
         for form in on_trial.FORMS:
             for section in ("singles", "pairs", "rights"):
                 yield section, form, seed
+        for form in networks.FORMS:
+            yield "networks", form, seed
         for kind in on_trial.STRUCTURAL:
             yield "structural", kind.name, seed
         if seed - seeds.start < shrunk:
@@ -143,6 +145,30 @@ def by_hand(style: str, n: int) -> Row:
     return {"right": not said, "caused": bool(result.causes), "note": note}
 
 
+def of_networks(form: str, seed: int) -> Row:
+    """A mistake in a network, or in one of its cells, and the same network without it."""
+    fault, subject = networks.planted(form, seed)
+    start = time.perf_counter()
+    result = check(subject)
+    taken = time.perf_counter() - start
+    right = check(networks.subject_of(networks.case(form, seed)))
+    first = result.causes[0] if result.causes else None
+    alike = first is not None and first.exact and fault.id in (first.fault, *first.also)
+    equation = first is not None and fault.equation in (first.equation, *first.equations)
+    falsely = first is not None and first.exact and not alike
+    said = f"{form}, seed {seed}, {fault.id}: {result.verdict}, named {first.fault if first else 'nothing'}"
+    said += f"; without it {right.verdict}" * bool(right.verdict is not Verdict.AGREES)
+    return {
+        "detected": result.verdict is Verdict.DISAGREES,
+        "alike": alike,
+        "tied_equation": equation,
+        "falsely_exact": falsely,
+        "offered": bool(right.causes),
+        "seconds": taken,
+        "note": "" if alike and equation and right.verdict is Verdict.AGREES else said,
+    }
+
+
 def control(name: str, planted: int) -> Row:
     """The negative control of a built-in cell, every intermediate returned: ``bptt-check mutate`` says the same."""
     trial = Control(Subject.from_variant(name, T=5, B=3, D=4, H=2))
@@ -200,7 +226,7 @@ def timed(form: str, seed: int) -> Row:
 
 TRIED: dict[str, Callable[[str, int], Row]] = {
     "singles": singles, "pairs": pairs, "structural": structural, "rights": rights,
-    "passes": by_hand, "control": control, "shrunk": shrunk, "timed": timed,
+    "networks": of_networks, "passes": by_hand, "control": control, "shrunk": shrunk, "timed": timed,
 }  # fmt: skip
 
 
@@ -262,6 +288,20 @@ def page(rows: list[Row], command: str) -> str:
                 },
             ),
             "singles",
+        ),
+        "Networks: output layers, layers, directions, Elman's cell, GRUs": (
+            by_form(
+                of["networks"],
+                {
+                    "detected": counted("detected"),
+                    "right fault first, or tied": counted("alike"),
+                    "equation first or tied": counted("tied_equation"),
+                    "falsely exact": number("falsely_exact"),
+                    "causes for right ones": number("offered"),
+                    "median s": median,
+                },
+            ),
+            "networks",
         ),
         "Planted and named, by equation": (confused(of["singles"]), ""),
         "Two at once": (

@@ -162,10 +162,10 @@ class _Look:
             unread = ", ".join(self.recognised.unread)
             return f"the loss reaches {self.recognised.name} through {unread} too, in a way not known here"
         if self.subject.recurrence is not None:
-            return "no cell of the LSTM family computes these outputs, so the list of its mistakes was not tried"
+            return "no cell or network that is known here computes these outputs, so no list of mistakes was tried"
         return (
-            "which line is wrong cannot be told from a loss and its gradient alone; Subject.from_vjp with h among the "
-            "outputs, loss_of= or Subject.from_cell would tell more of a recurrent network"
+            "no network that is known here has this loss, and which line is wrong cannot be told from a loss and its "
+            "gradient alone; Subject.from_vjp with h among the outputs, loss_of= or Subject.from_cell would tell more"
         )
 
     def _beyond(self, matched: Matched) -> frozenset[str]:

@@ -37,6 +37,7 @@ SINGLE = 1e-3  # and in float32
 SINGLE_TRIALS = 1e-4
 RANDOM_POINTS = 2
 SECONDS = 3.0  # of the processor, after which the search ends
+MOST_ENTRIES = 500_000  # of the point; a larger one takes too long to be cut into arrays of ours
 LAYERS = (2, 3)
 Entries = Mapping[str, Array]
 
@@ -47,8 +48,10 @@ def recognise_network(subject: Subject, *, rng: int | np.random.Generator = 0) -
     Returns
     -------
     RecognisedNetwork or None
-        ``None`` where none that is known shows what the subject shows, or where time was up.
+        ``None`` where none that is known shows what the subject shows, where time was up, and for very large points.
     """
+    if sum(array.size for array in subject.point.values()) > MOST_ENTRIES:
+        return None
     with undisturbed():
         try:
             return _Search(subject, np.random.default_rng(rng)).found()
