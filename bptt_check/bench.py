@@ -96,9 +96,19 @@ class Bench:
         That of the point alone says too little where a softmax saturates, or terms cancel: what is added up inside may
         be far larger than what is left of it. So points scaled down count too, once asked for, unless ``here``.
         """
-        size, scale = min(self.size, rounding.GENUINE * self.tame.change), self.scale(name)
-        largest = max(self.rounding.sensitivity[name] * scale, size, 0.0 if here else self.tame.largest)
-        return ROUNDING_SAFETY * self.eps * largest / scale
+        size = min(self.size, rounding.GENUINE * self.tame.change)
+        largest = max(self.rounding.sensitivity[name] * self.scale(name), size, 0.0 if here else self.tame.largest)
+        return ROUNDING_SAFETY * max(self.eps * largest / self.scale(name), self._apart(name))
+
+    def _apart(self, name: str) -> float:
+        """What two precisions differ by in any entry of a block: rounding inside, up to that of a loss of this size.
+
+        Where terms cancel at any scale, as in a normalised layer, no point shows how large they are.
+        """
+        if self.plain is None:
+            return 0.0
+        apart = float(np.abs(self.plain.gradient[name] - self.gradient[name]).max(initial=0.0))
+        return min(apart, rounding.NOISE_CAP * self.eps * self.size / self.scale(name))
 
     def lost_inside(self, name: str, eps: float) -> float:
         """The most that rounding inside could put on an entry in a precision, by what this block itself shows.
@@ -253,11 +263,11 @@ class Bench:
             largest |= dict(zip(flat.shapes, found, strict=True))
         return largest
 
-    def nearby(self, far: float) -> Bench | None:
-        """The same at a point moved by that share, by the same rounding levels; ``None`` where the subject fails."""
+    def nearby(self, far: float, factor: float = 1.0) -> Bench | None:
+        """The same at a point scaled and moved by that share, by the same rounding levels; ``None`` where it fails."""
         point = {}
         for name, array in self.reference.point.items():
-            moved = array * (1 + far * self.rng.uniform(-1, 1, array.shape))
+            moved = factor * array * (1 + far * self.rng.uniform(-1, 1, array.shape))
             point[name] = moved.astype(self.point[name].dtype).astype(array.dtype)  # the same in both precisions
         self.bill.gradients += 1
         try:

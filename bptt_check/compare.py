@@ -123,9 +123,8 @@ def judge(comparison: Comparison, *, resolution: float, equation: str | None = N
     undecided = hidden or bool((~np.isfinite(c.reference)).any() or (seen > resolution).any())
     ranking = np.where(wrong, relative, -1.0) if wrong.any() else relative
     worst = int(np.nanargmax(ranking)) if len(ranking) and not np.isnan(ranking).all() else None
-    verdict = (
-        Verdict.DISAGREES if wrong.any() else Verdict.INCONCLUSIVE if undecided or worst is None else Verdict.AGREES
-    )
+    undecided = undecided or (worst is None and 0 not in c.shape)  # where there is no entry, none is left open
+    verdict = Verdict.DISAGREES if wrong.any() else Verdict.INCONCLUSIVE if undecided else Verdict.AGREES
     return Block(
         name=c.name,
         verdict=verdict,

@@ -12,6 +12,7 @@ from bptt_check.subject import Array
 
 ROUNDED = 500.0  # ulps of an entry that a constant rounded to the own precision may put on it, everywhere alike
 TRIALS = (1e-4, 1e-4, 1e-4, 1e-2, 1e-2)  # how far off are points nearby at which a fault must stay what it is
+SCALED = 0.5  # factor on the point at which it must be that too, where rounding inside could do as much
 NEAREST = 3  # of them, at which a share that has dropped out is still what it was
 MUCH = 1e-3  # share of an entry from which digits lost inside may be what is off in it everywhere alike
 ALL = 1e-3  # nearness to −1 of a share that says: the gradient is nothing beside the reference
@@ -38,7 +39,8 @@ def steady_entries(bench: Bench, c: Comparison, places: Array) -> Array:
     float64, or on a step of a staircase: hence some points further off. (A gradient that is zero, or nothing beside the
     reference, is off by all of it everywhere, and tells nothing. Nor does what even the reference's precision may lose
     inside: a share that has dropped out of a saturated softmax, or one step's part of a sum where a gate saturates, is
-    missing at every point nearby.)
+    missing at every point nearby. Nor does, below the own precision's rounding inside, what constants alone are
+    combined to, which is done in float64 whatever the point is: at a point scaled down it is another share.)
     """
     steady = np.zeros(len(c.entries), dtype=bool)
     asked = places if bench.plain else places[c.analytic[places] != 0]
@@ -50,16 +52,17 @@ def steady_entries(bench: Bench, c: Comparison, places: Array) -> Array:
     lost = (c.difference[asked] <= inside) & ((np.abs(share) > MUCH) | (c.size[asked] <= inside))
     vanished = np.abs(share + 1) <= ALL if bench.plain is None else lost
     same = (np.abs(share) > ROUNDED * (bench.plain or bench).eps) & ~lost & ~vanished
-    for far in TRIALS:
-        if not same.any():
+    rounded = c.difference[asked] <= bench.blunt(c.name)
+    for far, factor in (*((far, 1.0) for far in TRIALS), (TRIALS[0], SCALED)):
+        if not (same & (rounded | (factor == 1))).any():
             break
-        near = bench.nearby(far)
+        near = bench.nearby(far, factor)
         if near is None:
             return steady
         there = near.compared(c.name, c.entries[asked])
         with np.errstate(all="ignore"):
             ratio = (there.analytic - there.reference) / there.reference / share
-        same &= (ratio > 1 / STEADY) & (ratio < STEADY)
+        same &= (ratio > 1 / STEADY) & (ratio < STEADY) | (~rounded & (factor != 1))
     steady[asked[same]] = True
     return steady
 

@@ -16,6 +16,7 @@ import pytest
 
 from bptt_check.cli import main
 from bptt_check.report.journal import read_journal
+from bptt_check.testing.declared import OPTIONS
 
 CELL = """
 import numpy as np
@@ -547,6 +548,27 @@ def test_where_somebody_watches_a_line_shows_how_far_it_is(command: tuple[str, .
     os.close(ours)
     assert ran.returncode == 0 and b"%" not in ran.stdout
     assert re.search(r"\[\.+\] 0/\d+    0 %", shown) and re.search(r"\[#{24}\] (\d+)/\1  100 %", shown), shown
+
+
+def test_every_option_of_the_plugin_has_its_twin(capsys: pytest.CaptureFixture[str]) -> None:
+    names = [name for name, *_ in OPTIONS]
+    twins = {name: name for name in names} | {"report": "output", "folder": "reports"}
+    shown = Ran(capsys, "report", "--help").out
+    assert [name for name in names if f"--{twins[name]}" not in shown] == ["depth"], "a journal knows nothing of that"
+    assert "--entries" in Ran(capsys, "verify", "--help").out
+
+
+def test_a_journal_is_rendered_under_another_title_and_kept_where_one_says(capsys: pytest.CaptureFixture[str]) -> None:
+    Ran(capsys, "--cases", "3", "--jobs", "1")
+    ran = Ran(capsys, "report", "reports", "--title", "mine", "--quiet", "--save", "one", "--runs", "kept")
+    assert (ran.code, ran.out) == (0, "AGREES  mine\n")
+    assert "Gradient report: mine" in Path("reports/builtin.html").read_text()
+    assert not Path("reports/runs").exists() and "one" in Ran(capsys, "list", "--runs", "kept").out
+    assert Ran(capsys, "compare", "one", "--runs", "kept").code == 0
+    page = Path("elsewhere.html")
+    ran = Ran(capsys, "report", "reports", "--title", "mine", "-o", str(page), "--runs", "kept", "--compare", "last")
+    assert ran.code == 0 and "Reports: elsewhere.html" in ran.out
+    assert "From run to run" in page.read_text() and "Gradient report: mine" in page.read_text()
 
 
 # What a file may define

@@ -85,7 +85,7 @@ def test_the_commands_on_a_page_are_ones_that_there_are(page):
         for command, words in COMMAND.findall(body) if language == "sh" else ():
             if command == "bptt-check":
                 cli._parser().parse_args(shlex.split(words))  # ends the process where there is no such command
-            options = {f"--gradient-{name}" for name, *_ in declared._OPTIONS}
+            options = {f"--gradient-{name}" for name, *_ in declared.OPTIONS}
             assert {word for word in shlex.split(words) if word.startswith("--gradient-")} <= options
 
 

@@ -285,3 +285,34 @@ def test_several_blocks_on_kinks_are_not_called_wrong_together(at_zero):
     result = check(subject(gradient, point, loss))
     assert result.verdict is Verdict.AGREES, str(result)
     assert "on-a-kink" in {finding.kind for finding in result.findings}
+
+
+def normalised(rng, *, share=1.0):
+    """A batch norm of two rows: its gradient is 1e-8 of the terms that it is made of; ``share`` of one of them."""
+    w = rng.normal(size=(2, 4))
+
+    def run(p):
+        c = p["x"] - p["x"].mean(axis=0)
+        s = np.sqrt((c * c).mean(axis=0) + 1e-8)
+        return c / s, s
+
+    def gradient(p):
+        xh, s = run(p)
+        return {"x": (w - w.mean(axis=0) - share * xh * (w * xh).mean(axis=0)) / s}
+
+    return Subject.from_functions(lambda p: (w * run(p)[0]).sum(), gradient, {"x": rng.normal(size=(2, 4))})
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_constants_alone_are_rounded_to_is_no_fault_where_all_but_it_cancels(seed):
+    assert check(normalised(np.random.default_rng([seed, 7]))).verdict is Verdict.AGREES
+    assert check(normalised(np.random.default_rng([seed, 7]), share=1 - 1e-6)).verdict is Verdict.DISAGREES
+
+
+def test_a_block_without_entries_leaves_nothing_open():
+    def gradient(p):
+        return {"a": 2 * p["a"], "none": np.ones_like(p["none"])}
+
+    point = {"a": np.array([0.5, -1.0]), "none": np.zeros((0, 4))}
+    result = check(Subject.from_functions(lambda p: (p["a"] ** 2).sum() + p["none"].sum(), gradient, point))
+    assert result.verdict is Verdict.AGREES, str(result)

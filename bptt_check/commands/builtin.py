@@ -25,7 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     option("--cases", type=arguments.count, metavar="N", help=f"random cases to verify (default {CASES})")
     option("--jobs", type=arguments.count, metavar="N", help="processes (default: one a core, at most 8)")
     arguments.common(parser, seed=0, reports=Path("reports"), quiet=False)
-    keeping.add(parser, save=None, keep=None, compare=None, fail_on=[])
+    keeping.add(parser, save=None, keep=None, compare=None, fail_on=[], runs=None)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if bar:
         bar.close()
-    summary = rendered(outcome.journal, baseline=kept.baseline, rules=kept.rules)
+    summary = rendered(outcome.journal, kept)
     say(verdict_line(summary) if options.quiet else builtin_overview(summary))
     code = ended(summary, outcome.stopped, outcome.interrupted, outcome.journal, quiet=options.quiet)
     return kept.ended(summary, code, quiet=options.quiet)

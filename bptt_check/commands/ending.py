@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bptt_check.report.changes import Rule
+    from bptt_check.commands.keeping import Keeping
     from bptt_check.report.model import Summary
-    from bptt_check.report.saved import SavedRun
 
 AGREES, DISAGREES, USAGE, INCONCLUSIVE, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES = (
@@ -31,20 +31,21 @@ def say(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def rendered(journal: Path, *, baseline: SavedRun | None = None, rules: tuple[Rule, ...] = ()) -> Summary:
+def rendered(journal: Path, kept: Keeping, title: str = "") -> Summary:
     """Write the reports of a journal beside it, and return what they show."""
     from bptt_check.report.files import render
 
-    render(journal, baseline=baseline, rules=rules)
-    return summarised(journal)
+    render(journal, baseline=kept.baseline, rules=kept.rules, runs=kept.runs, title=title)
+    return summarised(journal, title)
 
 
-def summarised(journal: Path | str) -> Summary:
+def summarised(journal: Path | str, title: str = "") -> Summary:
     """What the reports of a journal show."""
     from bptt_check.report.left import read_run
     from bptt_check.report.summary import summarise
 
-    return summarise(read_run(journal))
+    summary = summarise(read_run(journal))
+    return replace(summary, title=title) if title else summary
 
 
 def verdict_line(summary: Summary) -> str:

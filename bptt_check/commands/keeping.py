@@ -21,16 +21,28 @@ WHICH = "a number, a name, last, or a file"
 
 
 def add(parser: argparse.ArgumentParser, **defaults: Any) -> None:
-    """Declare ``--save``, ``--keep``, ``--compare`` and ``--fail-on``."""
+    """Declare ``--save``, ``--keep``, ``--compare``, ``--fail-on`` and ``--runs``."""
 
     def option(name: str, text: str, **more: Any) -> None:
         default = defaults.get(name.replace("-", "_"), argparse.SUPPRESS)
         parser.add_argument(f"--{name}", help=text, default=default, **more)
 
-    option("save", "keep what the run found under DIR/runs, to compare later ones with", metavar="NAME")
+    option("save", "keep what the run found, to compare later ones with", metavar="NAME")
     option("keep", "with --save: how many runs to keep, such as 20, or for how long: 30d", metavar="N|AGE")
     option("compare", f"say what has changed since a saved run: {WHICH}", metavar="RUN")
     add_rules(parser, default=defaults.get("fail_on", argparse.SUPPRESS))
+    add_runs(parser, default=defaults.get("runs", argparse.SUPPRESS))
+
+
+def add_runs(parser: argparse.ArgumentParser, *, default: Any = None) -> None:
+    """Declare ``--runs``."""
+    text = "folder of saved runs (default: runs, in that of the reports)"
+    parser.add_argument("--runs", type=Path, metavar="DIR", default=default, help=text)
+
+
+def folder_of(options: argparse.Namespace) -> Path:
+    """The folder of saved runs."""
+    return Path(options.runs or options.reports / FOLDER)
 
 
 def add_rules(parser: argparse.ArgumentParser, *, default: Any = ()) -> None:
@@ -49,6 +61,7 @@ class Keeping:
     """What to do with a run when it is over; all that can be wrong about it was seen before it began."""
 
     folder: Path
+    runs: Path | None  # that folder, where somebody has said which
     save: str | None
     keep: int | timedelta | None
     baseline: SavedRun | None
@@ -87,11 +100,12 @@ def keeping(options: argparse.Namespace) -> Keeping:
         raise UsageError("--fail-on needs --compare: say which run to compare with")
     if options.keep is not None and options.save is None:
         raise UsageError("--keep needs --save: say under which name to keep the run")
-    folder = options.reports / FOLDER
+    folder = folder_of(options)
     if options.save is not None:
         saved.check_place(folder, options.save)
     return Keeping(
         folder=folder,
+        runs=options.runs,
         save=options.save,
         keep=None if options.keep is None else saved.parse_keep(options.keep),
         baseline=None if options.compare is None else found(options.compare, folder),

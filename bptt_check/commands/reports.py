@@ -16,6 +16,7 @@ from bptt_check.commands.ending import (
     rendered,
     say,
     summarised,
+    verdict_line,
 )
 
 LISTED = 40
@@ -39,12 +40,15 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="write this file alone: .html, .md, .json, .jsonl or .xml; may be given several times",
     )
+    report.add_argument("--title", default="", metavar="TEXT", help="what the reports call the run")
+    report.add_argument("--quiet", action="store_true", help="print the verdict, nothing else")
     arguments.reports(report)
-    keeping.add(report, save=None, keep=None, compare=None, fail_on=[])
+    keeping.add(report, save=None, keep=None, compare=None, fail_on=[], runs=None)
     report.set_defaults(run=run_report)
 
     listed = commands.add_parser("list", help="list the saved runs", allow_abbrev=False)
     arguments.reports(listed)
+    keeping.add_runs(listed)
     listed.set_defaults(run=run_list)
 
     compare = commands.add_parser(
@@ -55,6 +59,7 @@ def add(commands: Any) -> None:
         "new", metavar="NEW", nargs="?", default="last", help="the run to hold against it (default last)"
     )
     arguments.reports(compare)
+    keeping.add_runs(compare)
     keeping.add_rules(compare, default=[])
     compare.set_defaults(run=run_compare)
 
@@ -78,17 +83,17 @@ def run_report(options: argparse.Namespace) -> int:
 
     kept = keeping.keeping(options)
     journal = journal_of(options.journal)
+    title, quiet = options.title, options.quiet
     if options.output:
-        write_as(journal, options.output, baseline=kept.baseline, rules=kept.rules)
-        summary = summarised(journal)
-        say(table(summary))
-        say(f"\nReports: {', '.join(options.output)}")
-        code = exit_code(summary)
+        write_as(journal, options.output, baseline=kept.baseline, rules=kept.rules, runs=kept.runs, title=title)
+        summary = summarised(journal, title)
     else:
-        summary = rendered(journal, baseline=kept.baseline, rules=kept.rules)
-        say(table(summary))
-        code = ended(summary, "", False, journal, quiet=False)
-    return kept.ended(summary, code, quiet=False)
+        summary = rendered(journal, kept, title)
+    say(verdict_line(summary) if quiet else table(summary))
+    if options.output and not quiet:
+        say(f"\nReports: {', '.join(options.output)}")
+    code = exit_code(summary) if options.output else ended(summary, "", False, journal, quiet=quiet)
+    return kept.ended(summary, code, quiet=quiet)
 
 
 def run_list(options: argparse.Namespace) -> int:
@@ -96,7 +101,7 @@ def run_list(options: argparse.Namespace) -> int:
     from bptt_check.report import saved
     from bptt_check.report.terminal import runs_table
 
-    say(runs_table(saved.runs(options.reports / keeping.FOLDER), shown=LISTED))
+    say(runs_table(saved.runs(keeping.folder_of(options)), shown=LISTED))
     return AGREES
 
 
@@ -105,7 +110,7 @@ def run_compare(options: argparse.Namespace) -> int:
     from bptt_check.report.changes import parse_rule
 
     rules = tuple(parse_rule(text) for text in options.fail_on)
-    folder = options.reports / keeping.FOLDER
+    folder = keeping.folder_of(options)
     return keeping.compared(keeping.found(options.old, folder), keeping.found(options.new, folder), rules)
 
 

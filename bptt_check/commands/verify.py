@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
     verified = verify(wanted, on_case=on_case)
     for bar in bars:
         bar.close()
-    summary = rendered(verified.journal, baseline=kept.baseline, rules=kept.rules)
+    summary = rendered(verified.journal, kept)
     if options.quiet:
         say("\n".join([verdict_line(summary), *reproducing(verified, wanted)]))
     else:

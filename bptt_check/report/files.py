@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bptt_check.errors import UsageError
@@ -33,11 +34,14 @@ def render(
     *,
     baseline: SavedRun | None = None,
     rules: tuple[Rule, ...] = (),
+    runs: Path | None = None,
+    title: str = "",
 ) -> list[Path]:
     """Read the journal and write a report of each of ``formats`` beside it, under the same stem.
 
     The pages also show what has changed since ``baseline``, which of ``rules`` that breaks, and the runs of the same
-    job that are saved in the folder ``runs`` beside the journal.
+    job that are saved in the folder ``runs``, by default one of that name beside the journal. ``title`` is what they
+    call the run, where that is not what the journal says.
 
     Returns
     -------
@@ -58,8 +62,8 @@ def render(
     targets = [source.with_suffix(f".{name}") for name in formats]
     if source in targets:
         raise UsageError(f"the report would replace the journal {clean(source)}; give the journal a name in .jsonl")
-    summary = summarise(read_run(source))
-    more = beside(summary, source.parent / FOLDER, baseline=baseline, rules=rules)
+    summary = summarise(_called(read_run(source), title))
+    more = beside(summary, runs or source.parent / FOLDER, baseline=baseline, rules=rules)
     for name, target in zip(formats, targets, strict=True):
         write_atomically(target, _text(summary, name, more))
     return targets
@@ -71,8 +75,12 @@ def write_as(
     *,
     baseline: SavedRun | None = None,
     rules: tuple[Rule, ...] = (),
+    runs: Path | None = None,
+    title: str = "",
 ) -> list[Path]:
     """Read the journal and write a report to each of ``targets``, whose endings say which: see :data:`ENDINGS`.
+
+    All else is as in :func:`render`.
 
     Raises
     ------
@@ -87,9 +95,9 @@ def write_as(
             raise UsageError(f"{clean(path)} ends in none of {', '.join(ENDINGS)}, so its format is not known")
         if _same_file(path, Path(journal)):
             raise UsageError(f"the report would replace the journal {clean(journal)}; choose another name")
-    log = read_run(journal)
+    log = _called(read_run(journal), title)
     summary = summarise(log)
-    more = beside(summary, Path(journal).parent / FOLDER, baseline=baseline, rules=rules)
+    more = beside(summary, runs or Path(journal).parent / FOLDER, baseline=baseline, rules=rules)
     for path in paths:
         write_one(log, summary, path, more)
     return paths
@@ -108,6 +116,10 @@ def write_one(log: RunLog, summary: Summary, path: Path, more: Beside) -> None:
     name = path.suffix.lower().removeprefix(".")
     text = journal_text(log) if name == "jsonl" else _text(summary, name, more)
     write_atomically(path, text)
+
+
+def _called(log: RunLog, title: str) -> RunLog:
+    return replace(log, title=title) if title else log
 
 
 def _same_file(one: Path, other: Path) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 FIXTURES = frozenset({"gradient_check", "gradient_record"})  # a test that uses one of them owes a result
 
-_OPTIONS: tuple[tuple[str, str, str, str], ...] = (
+OPTIONS: tuple[tuple[str, str, str, str], ...] = (
     # name, type of the setting, metavar, help
     ("report", "linelist", "PATH", "write a report there; .html .md .json .jsonl .xml says which; may be given often"),
     ("folder", "string", "DIR", "folder of the journal and, where none are named, of the reports (default: reports)"),
@@ -27,7 +27,7 @@ _OPTIONS: tuple[tuple[str, str, str, str], ...] = (
 def add_options(parser: pytest.Parser) -> None:
     """Declare all of them."""
     group = parser.getgroup("gradient", "gradients (bptt-check)")
-    for name, kind, metavar, text in _OPTIONS:
+    for name, kind, metavar, text in OPTIONS:
         flag, stored = f"--gradient-{name}", setting(name)
         if kind == "bool":
             group.addoption(flag, dest=stored, action="store_true", default=None, help=text)
