@@ -29,7 +29,10 @@ def in_full(
     ``right`` and ``tolerance`` are by block, and NaN where an entry is not known.
     """
     blocks, confirmed = dict(looked.blocks), dict(looked.confirmed)
-    for name in looked.few & right.keys():
+    names = looked.few & right.keys()
+    if not names:
+        return looked
+    for name in names:
         whole = _whole(bench, looked.confirmed[name].comparison, right[name], tolerance[name])
         if whole is None:
             continue
