@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,13 @@ import pytest
 from bptt_check.report.journal import read_journal
 
 ROOT = Path(__file__).parent.parent
+
+
+def heeding_ctrl_c() -> None:
+    """For a new process, which else ignores Ctrl-C where this one does: started in a shell's background, say."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 HEAD = """
 import os, pathlib, signal, time
 import pytest
@@ -103,6 +111,7 @@ class Runs:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=heeding_ctrl_c,
         )
 
     def end(self, process: subprocess.Popen[str]) -> Ran:

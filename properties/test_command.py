@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from inner_runs import heeding_ctrl_c
 
 from bptt_check.cli import main
 from bptt_check.report.journal import read_journal
@@ -343,6 +344,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
         text=True,
         env=environment,
         start_new_session=True,
+        preexec_fn=heeding_ctrl_c,
     )
 
 

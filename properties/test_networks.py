@@ -104,6 +104,27 @@ def test_a_mistake_in_a_network_is_named_with_its_equation(form, seed):
     assert fault.equation in (cause.equation, *cause.equations)
 
 
+def test_the_last_state_handed_out_besides_is_missed_by_name():
+    found = case("GRU alone", 1)
+    names = [k for k in found.ours if k != "h0"]
+
+    def ours(p):
+        return {**{k: p[k] for k in names}, "h0": np.zeros_like(found.ours["h0"])}
+
+    def forward(p):
+        h = found.plan.seen(ours(p))
+        return (h, h[-1]), p
+
+    def backward(p, cotangents):
+        right = found.plan.chain(ours(p), cotangents[0]).right  # and nothing of cotangents[1]
+        return {k: right[f"d{k}"] for k in names}
+
+    result = check(Subject.from_vjp(forward, backward, {k: found.ours[k] for k in names}))
+    assert result.verdict is Verdict.DISAGREES
+    assert result.causes[0].exact
+    assert result.causes[0].fault.startswith("handed-out-twice-last-forgotten")
+
+
 def test_a_mistake_that_is_not_known_is_never_called_exact():
     found = case("LSTM, output layer", 3)
     rng = np.random.default_rng(0)

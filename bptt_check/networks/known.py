@@ -29,7 +29,7 @@ class KnownNetwork(Known):
     @property
     def faults(self) -> tuple[Fault, ...]:
         """Every mistake that is known of such a network, but for what the harness does where it unrolls a cell."""
-        faults = self.recognised.plan.faults
+        faults = self.recognised.faults
         if not any(name.startswith("next ") for name in self.subject.interventions):
             return faults
         ends = {line.target for line in self.chain_of_lines.lines if line.kind == END}

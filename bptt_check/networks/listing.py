@@ -12,15 +12,15 @@ from bptt_check.faults import Fault, Way, faults_of
 from bptt_check.lstm.variants import NP
 from bptt_check.networks.cells import ELMAN, GRUS, RECTIFIED
 from bptt_check.networks.equations import NETWORK_ENTRIES
-from bptt_check.networks.plan import BELOW, BOTH_WAYS, INTO_BOTH
+from bptt_check.networks.plan import BELOW, BOTH_WAYS, HANDED_TWICE, INTO_BOTH
 from bptt_check.networks.readout import ENDINGS, LAYER, Goal
-from bptt_check.networks.ways_between import OF_DIRECTIONS, OF_LAYERS
+from bptt_check.networks.ways_between import OF_DIRECTIONS, OF_LAYERS, OF_OUTPUTS
 from bptt_check.networks.ways_gru import OF_GRU
 from bptt_check.networks.ways_output import OF_LOSS, OF_READOUT
 from bptt_check.networks.ways_simple import OF_SIMPLE
 from bptt_check.program import Line
 
-NETWORK_WAYS: tuple[Way, ...] = (*OF_LOSS, *OF_READOUT, *OF_SIMPLE, *OF_GRU, *OF_LAYERS, *OF_DIRECTIONS)
+NETWORK_WAYS: tuple[Way, ...] = (*OF_LOSS, *OF_READOUT, *OF_SIMPLE, *OF_GRU, *OF_LAYERS, *OF_DIRECTIONS, *OF_OUTPUTS)
 HEADING = """
 # Networks
 
@@ -41,6 +41,7 @@ def _lines() -> Iterator[tuple[tuple[Way, ...], tuple[Line, ...]]]:
     yield from ((OF_SIMPLE, cell.lines) for cell in (ELMAN, RECTIFIED))
     yield from ((OF_GRU, cell.lines) for cell in GRUS)
     yield OF_LAYERS, BELOW
+    yield OF_OUTPUTS, HANDED_TWICE
     yield OF_DIRECTIONS, (*BOTH_WAYS, *INTO_BOTH)
 
 

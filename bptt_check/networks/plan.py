@@ -27,6 +27,8 @@ BOTH_WAYS = (
     Line("dl_forward", "dl[t][:, :H]", "N2", STEP),
     Line("dl_backward", "dl[T+1-t][:, H:]", "N2", STEP),
 )
+ARRIVING = (Line("dl", "c[t]", "B1", STEP),)
+HANDED_TWICE = (Line("dl", "c[t] + again[t]", "B1", STEP),)
 INTO_BOTH = (Line("dx", "dx_forward[t] + dx_backward[T+1-t]", "N3", STEP),)
 INTO_LOWEST = (Line("dx", "dx_lowest[t]", "B7", STEP),)
 BELOW = (Line("dl_below", "dx[t]", "N1", STEP),)
@@ -127,8 +129,12 @@ class Plan:
         shown = outputs(h, ours["W_yh"], ours["b_y"]) if self.V else h
         return shown if self.goal is None else self.goal.value(shown)
 
-    def chain(self, ours: Mapping[str, Array], arriving: Array | None) -> Chain:
-        """The backward pass as lines. ``arriving``: ∂L/∂ of the outputs, (T, B, …), where there is no loss inside."""
+    def chain(self, ours: Mapping[str, Array], arriving: Array | None, again: Array | None = None) -> Chain:
+        """The backward pass as lines.
+
+        ``arriving``: ∂L/∂ of the outputs, (T, B, …), where there is no loss inside; ``again``: what reaches them
+        besides, because some are handed out twice.
+        """
         steps, h = self.run(ours)
         stages: list[Stage] = []
         T, B = self.T, self.B
@@ -148,7 +154,8 @@ class Plan:
             stages.append(Stage("output", Lines(LAYER, start, T), {"dy": ("loss", "dy")}))
         else:
             assert arriving is not None
-            stages.append(Stage("output", Lines((Line("dl", "c[t]", "B1"),), {"c": _slotted(arriving), "B": B}, T)))
+            lists = {"c": _slotted(arriving), **({} if again is None else {"again": _slotted(again)})}
+            stages.append(Stage("output", Lines(ARRIVING if again is None else HANDED_TWICE, {**lists, "B": B}, T)))
         top = ("output", "dl")
         if self.both_ways:
             stages.append(Stage("apart", Lines(BOTH_WAYS, {"H": self.parts[0].H, "dl": None}, T), {"dl": top}))

@@ -76,6 +76,11 @@ class Goal:
         seen = y[..., -len(self.target) :, :, :]
         return np.asarray(self.scale * self.ending.terms(seen, self.target).sum(axis=(-2, -1)))
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether the scale is a number that people write: 1, ½, 1/T and the like."""
+        return "scale" not in self.lines(len(self.target))[0].code
+
     def lines(self, T: int) -> tuple[Line, ...]:
         """B10."""
         B, V = self.target.shape[1:]

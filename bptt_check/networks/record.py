@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from bptt_check.networks.plan import Plan
+from bptt_check.faults import Fault, faults_of
+from bptt_check.networks.plan import HANDED_TWICE, Plan
 from bptt_check.networks.stages import Chain
+from bptt_check.networks.ways_between import OF_OUTPUTS
 from bptt_check.points import Array
 from bptt_check.recognise.axes import in_order, stacked
 from bptt_check.recognise.record import Sources
@@ -58,21 +60,28 @@ class RecognisedNetwork:
         """Its backward pass as lines, at their point."""
         flat = np.concatenate([np.asarray(theirs[name], dtype=float).reshape(-1) for name in self.sources.point])
         ours = taken(self.plan, flat, self.sources.places, self.inputs)
-        arriving = None if self.plan.goal is not None else self._arriving(theirs)
-        return self.plan.chain(ours, arriving)
-
-    def _arriving(self, theirs: Mapping[str, Array]) -> Array:
-        """∂L/∂ of the outputs of the network, (T, B, V or H)."""
+        if self.plan.goal is not None:
+            return self.plan.chain(ours, None)
         assert self.recurrence is not None
         cotangents = stacked(self.recurrence.cotangents(self.recurrence.outputs(theirs)))
-        found: Array | None = None
-        for name, order in ((self.output, self.order), *self.repeated):
+        arriving = self._over_time(cotangents, ((self.output, self.order),))
+        again = self._over_time(cotangents, self.repeated) if self.repeated else None
+        return self.plan.chain(ours, arriving, again)
+
+    def _over_time(self, cotangents: Mapping[str, Array], outputs: Sequence[tuple[str, str]]) -> Array:
+        """∂L/∂ of the outputs of the network by these outputs of theirs, (T, B, V or H)."""
+        found = np.zeros((self.plan.T, self.plan.B, self.plan.V or self.plan.H))
+        for name, order in outputs:
             array = np.asarray(in_order(cotangents[name], order, "TBH"), dtype=float)
-            if found is None:
-                found = np.zeros((self.plan.T, *array.shape[1:]))
             found[-len(array) :] += array
-        assert found is not None
         return found
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Every mistake that is known of the network, those of outputs that are handed out twice with them."""
+        likeness = self.plan.parts[0].cell.likeness
+        twice = faults_of(OF_OUTPUTS, HANDED_TWICE, likeness) if self.repeated else ()
+        return (*twice, *self.plan.faults)
 
     def theirs(self, ours: Mapping[str, Array]) -> dict[str, Array]:
         """Gradients in their names, shapes and packing from gradients in ours."""

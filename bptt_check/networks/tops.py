@@ -142,8 +142,9 @@ class Tops:
                 y = self.trials.on(on)[self.entries[bias].reshape(-1)]
                 if self._close(float(goal.value(np.broadcast_to(y, goal.target.shape))), on):
                     yield from self._matrices(top, bias, np.full((1, 1, 1), start))
-        for top in without:
-            yield from self._matrices(top, None, np.full((1, 1, 1), start))
+        for top in without:  # nothing but its scale speaks for such a loss
+            if top.goal is not None and top.goal.is_plain:
+                yield from self._matrices(top, None, np.full((1, 1, 1), start))
 
     def _close(self, predicted: float, on: Array) -> bool:
         shown = float(self.trials.seen("", "", on).item())

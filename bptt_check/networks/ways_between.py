@@ -58,6 +58,33 @@ OF_LAYERS = (
         for name, (code, said, why) in _HANDED.items()
     ),
 )
+# B1: outputs that are handed out twice, h of all steps and h of the last one
+OF_OUTPUTS = tuple(
+    Way(f"handed-out-twice-{name}", "dl", swap_text(right, wrong), said, why, common=True)
+    for name, right, wrong, said, why in (
+        (
+            "last-forgotten",
+            " + again[t]",
+            "",
+            "dh(T) takes nothing from the last state that is handed out besides",
+            "h(T) is one output of all steps and one of its own; the loss reaches it through both",
+        ),
+        (
+            "steps-forgotten",
+            "c[t] + ",
+            "",
+            "dh(t) takes nothing from the outputs of all steps",
+            "h(T) is one output of all steps and one of its own; the loss reaches it through both",
+        ),
+        (
+            "last-everywhere",
+            "again[t]",
+            "again[T]",
+            "the derivative of the last state is added at every step",
+            "added inside of the loop, in place of before it",
+        ),
+    )
+)
 # N2, N3: the two directions
 OF_DIRECTIONS = (
     Way(
