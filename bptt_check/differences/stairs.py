@@ -17,14 +17,11 @@ from bptt_check.differences.estimate import Array
 
 STRETCHES = 8  # that are looked at side by side,
 PARTS = 16  # each in that many parts
-JUMPS, ENOUGH = (
-    2,
-    4,
-)  # that a staircase has at least (a single one is a place of its own), and that tell how high they are
+JUMPS = 2  # that a staircase has at least: a single one is a place of its own
+ENOUGH = 4  # jumps, that tell how high they are
 ULPS = 3.0  # of the largest value, that rounding may be
-UNEVEN = (
-    3**0.5 / 2
-)  # so that parts are no multiple of treads that are a power of two wide: each would have as many jumps
+# parts are no multiple of treads that are a power of two wide: each would have as many jumps
+UNEVEN = 3**0.5 / 2
 CLOSE = 8.0  # ulps, the width of the part in which a jump is caught
 LEVELS, LEFT = 3, 0.25  # of a jump so much is left, however often one looks from sixteen times nearer
 _SMOOTH = np.vander(np.linspace(-1, 1, PARTS), 5)  # what the steps of a polynomial of fifth degree look like
