@@ -28,8 +28,9 @@ class Outcome:
     fault: its id. ``group``: the equation it spoils, or the kind of a structural one. ``says``: what was planted.
     verdict: of the check.
     named: ``"exact"`` where the first cause is it, or names it among what cannot be told from it here and gives the
-        same gradient, to rounding, when that is planted; ``"near"`` where it is only offered; ``"no"``; ``"place"``
-        where no cause is expected, for the fault is only a place.
+        same gradient, to rounding, when that is planted, or, for a structural one, is a mistake that gives the same;
+        ``"near"`` where it is only offered; ``"no"``; ``"place"`` where no cause is expected, for the fault is only
+        a place.
     equation: whether the first cause blames the right equation. ``tied``: whether it does, or blames another, lists
         the right one beside it as one that cannot be told apart here, and gives the same, to rounding, when planted.
     cause: the first cause in words.
@@ -136,7 +137,9 @@ def _structural(subject: Subject, fault: Structural) -> Planting:
         if not fault.names:
             return "place", False, False
         kinds = [cause.fault for cause in result.causes]
-        exact = bool(kinds) and kinds[0] in fault.names and result.causes[0].exact
+        # a mistake in an equation is exact where that equation, spoilt and run, gives this very gradient
+        right = bool(kinds) and (kinds[0] in fault.names or bool(result.causes[0].equation))
+        exact = right and result.causes[0].exact
         return "exact" if exact else "near" if set(kinds) & set(fault.names) else "no", False, False
 
     return Planting(fault.id, fault.kind, fault.says, lambda: planted(subject, fault), judge)
