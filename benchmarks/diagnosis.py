@@ -49,7 +49,7 @@ How far these figures reach:
 - Of two at once the second may have no effect beside the first, or both together may be what others give; such pairs
   are not left out.
 - The cells of the time table are made of the readable forward pass, some 0.4 ms a step, which a cell of one's own does
-  not cost; and the clock runs on a machine that other jobs shared.
+  not cost. Seconds of the processor are those to compare where other jobs run beside.
 - With n cases and no miss, the true rate of misses is below 3/n with 95 % confidence.
 """
 CELL_FILE = """
