@@ -23,7 +23,8 @@ from bptt_check.differences.ladder import laddered
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.flat import layouts, shapes_of
 from bptt_check.levels import Levels, levels
-from bptt_check.reference import TAMER, Reference
+from bptt_check.proof import TAMER
+from bptt_check.reference import Reference
 from bptt_check.seen import Bill, Off, Tame
 from bptt_check.subject import Array, Point, Subject
 from bptt_check.sweeping import Sweeping, estimates

@@ -15,7 +15,8 @@ from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.glance import Elsewhere, Glance, glance, glance_at_each
 from bptt_check.pace import Pace
-from bptt_check.reference import BORNE_OUT, Proof
+from bptt_check.proof import BORNE_OUT
+from bptt_check.reference import Proof
 from bptt_check.results import Block, Finding, Verdict
 from bptt_check.seen import Off
 from bptt_check.settle import settled

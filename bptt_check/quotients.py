@@ -17,7 +17,7 @@ from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.ladder import confirmed
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.once_more import refined
-from bptt_check.reference import TAMER
+from bptt_check.proof import TAMER
 from bptt_check.subject import Array
 
 WIDER = 8.0  # widest step, in units of the block's size, of the blunt quotient's second try
