@@ -140,8 +140,8 @@ class _Look:
         self.searched = True
         if not matched.complete:
             self.unfinished = (
-                f"time was up after {matched.tried} runs of the lines of {self.known.recognised.name} with "
-                f"mistakes in them; the rest of the catalogue was left out. Check a smaller case for the cause"
+                f"{matched.tried} runs of the lines of {self.known.recognised.name} with mistakes in them were as many "
+                f"as a check makes; the rest of the catalogue was left out. Check a smaller case for the cause"
             )
         causes = _causes(self.known, matched)
         if matched.matches and not matched.left:

@@ -9,7 +9,6 @@ catalogue has nothing, slips of the pen are tried, and two of its mistakes that 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from bptt_check.budget import Budget
 from bptt_check.faults import Fault
 from bptt_check.program import STEP, Runnable
 
@@ -34,7 +34,8 @@ SHORT = 8
 PAIRED = 12  # mistakes that explain most by themselves, each tried with every other
 NEAREST = 2  # candidates named where nothing matches
 NEAR = 0.2  # share of the disagreement that such a candidate may leave unexplained
-SECONDS = 3.0  # of the processor, after which the rest of the catalogue is left out
+MOST_EVALUATED = 1.5e6  # lines at one step each, after which the rest of the catalogue is left out,
+SECONDS = 20.0  # or of the processor, for large cases
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Match:
 class Matched:
     """What the catalogue says. ``right``: the gradient is that of the equations as they are. ``left``: unexplained.
 
-    ``tried`` runs were made of the lines; where not ``complete``, time was up before all faults had been tried.
+    ``tried`` runs were made of the lines; where not ``complete``, they had cost what they may before the last fault.
     """
 
     right: bool
@@ -87,7 +88,7 @@ class Matching:
         self.scale = {k: self._largest_at(k, a) for k, a in self.observed.items()}
         self.known = {k: np.isfinite(a) for k, a in self.observed.items()}
         self.start = self.residuals(program.right)
-        self.tried, self.until = 0, np.inf
+        self.tried, self.budget = 0, Budget(np.inf, np.inf)
 
     def _largest_at(self, target: str, a: Array) -> Array:
         """What a target is judged by: its largest entry, at each step where it has some."""
@@ -126,14 +127,14 @@ class Matching:
         return frozenset(k for k, r in residuals.items() if not r <= self.tolerance)
 
     def against(
-        self, faults: Iterable[Fault], *, slips: Callable[[], Iterable[Fault]] = tuple, seconds: float = SECONDS
+        self, faults: Iterable[Fault], *, slips: Callable[[], Iterable[Fault]] = tuple, most: float = MOST_EVALUATED
     ) -> Matched:
         """Look for the fault, or the few faults, that give what the user returned.
 
         ``slips``: asked for more of them where none of ``faults`` fits; of these only one that leaves nothing counts.
         """
         faults, self.tried = tuple(faults), 0
-        self.until = time.process_time() + seconds
+        self.budget = Budget(most, SECONDS)
         start = self.start
         left = self.wrong(start)
         if not left:
@@ -155,10 +156,10 @@ class Matching:
             made |= dict(match.faults[0].changes)
         if left and len(matches) < MOST:
             matches, left = self._with_a_slip(tuple(slips()), matches, made, left)
-        complete = not self._time_is_up()
+        complete = not self.budget.is_spent
         if left and complete and not matches:
             pair = self._pair(faults, sorted(near, key=lambda fault: near[fault])[:PAIRED])
-            complete = not self._time_is_up()
+            complete = not self.budget.is_spent
             if pair:
                 matches, left = pair, frozenset()
         if matches and not left:
@@ -168,14 +169,14 @@ class Matching:
         return Matched(False, tuple(matches), nearest, unexplained, self.tried, complete)
 
     def _outcomes(self, faults: Iterable[Fault], made: Mapping[str, str], left: frozenset[str]) -> Iterator[Outcome]:
-        """Each fault made beside those of ``made``, until time is up.
+        """Each fault made beside those of ``made``, as far as the budget goes.
 
         In long sequences those that the last steps rule out are tried on these alone, and stand with what they show.
         """
         for fault in faults:
             if any(target in made for target, _ in fault.changes):
                 continue
-            if self._time_is_up():
+            if self.budget.is_spent:
                 return
             changes = {**made, **dict(fault.changes)}
             if self.program.T > SHORT and any(target in self.steps for target, _ in fault.changes):
@@ -218,12 +219,12 @@ class Matching:
         return [Match(tuple(each), ordered, found[one, two], exact=True) for each in (ones, twos)]
 
     def _together(self, pairs: Iterable[tuple[Fault, Fault]]) -> dict[tuple[Fault, Fault], float]:
-        """The pairs that leave nothing, with their residuals, of those that there was time for."""
+        """The pairs that leave nothing, with their residuals, as far as the budget goes."""
         found: dict[tuple[Fault, Fault], float] = {}
         for first, second in pairs:
             if {target for target, _ in first.changes} & {target for target, _ in second.changes}:
                 continue
-            if self._time_is_up():
+            if self.budget.is_spent:
                 break
             residuals = self._if_nothing_is_left(dict((*first.changes, *second.changes)))
             if residuals is not None:
@@ -231,9 +232,9 @@ class Matching:
         return found
 
     def _that_leave_nothing(self, faults: Iterable[Fault], made: Mapping[str, str]) -> Iterator[Outcome]:
-        """Those that explain all that is left beside those of ``made``, until time is up."""
+        """Those that explain all that is left beside those of ``made``, as far as the budget goes."""
         for fault in faults:
-            if self._time_is_up():
+            if self.budget.is_spent:
                 return
             if not any(target in made for target, _ in fault.changes):
                 residuals = self._if_nothing_is_left({**made, **dict(fault.changes)})
@@ -277,24 +278,24 @@ class Matching:
         at, timed = slice(self.program.T - steps, None), [k for k in self.observed if k in self.steps]
         if not timed:
             return {}
-        try:
-            with np.errstate(all="ignore"):
-                values = self.program.late(changes, steps)
-        except (ValueError, TypeError, IndexError):
-            return None
-        return {k: self._residual(k, values[k], at) for k in timed}
+        values = self._run(self.program.late, changes, steps)
+        return None if values is None else {k: self._residual(k, values[k], at) for k in timed}
 
     def _of(self, changes: Mapping[str, str]) -> dict[str, float] | None:
         """All residuals with lines changed; ``None`` where shapes do not fit: nobody's program runs like that here."""
         self.tried += 1
+        values = self._run(self.program.run, changes)
+        return None if values is None else self._residuals_beside(values, self.start)
+
+    def _run(self, how: Callable[..., dict[str, Array]], *what: Any) -> dict[str, Array] | None:
+        before = self.program.evaluated
         try:
             with np.errstate(all="ignore"):
-                return self._residuals_beside(self.program.run(changes), self.start)
+                return how(*what)
         except (ValueError, TypeError, IndexError):
             return None
-
-    def _time_is_up(self) -> bool:
-        return time.process_time() > self.until
+        finally:
+            self.budget.spend(self.program.evaluated - before + len(self.observed))
 
 
 def _on_one_path(faults: Iterable[Fault]) -> Iterator[tuple[Fault, Fault]]:

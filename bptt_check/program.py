@@ -25,6 +25,7 @@ from bptt_check.lstm.variants import Gate, Variant
 
 Array = np.ndarray[Any, Any]
 STEP, SUM, END = "step", "sum", "end"
+LARGE = 4096  # entries of the largest array, which make a line cost about twice what the smallest costs
 TOOLS = {"tanh": np.tanh, "logistic": logistic, "clip": np.clip, "hstack": np.hstack}
 
 
@@ -97,6 +98,10 @@ class Runnable(Protocol):
     lines: tuple[Line, ...]
 
     @property
+    def evaluated(self) -> float:
+        """How many lines have been evaluated so far, at one step each; one of large arrays counts for several."""
+
+    @property
     def right(self) -> dict[str, Array]:
         """What they give as they are."""
 
@@ -139,6 +144,8 @@ class Lines:
         self.joining, self.later, self.held = dict(joining or {}), tuple(later), dict(held or {})
         self._after: list[dict[str, Any]] | None = None
         self._right: dict[str, Array] | None = None
+        self.evaluated = 0.0
+        self._each = 1 + max((np.size(a) for a in start.values() if isinstance(a, np.ndarray)), default=0) / LARGE
 
     @property
     def right(self) -> dict[str, Array]:
@@ -180,6 +187,7 @@ class Lines:
             if x.kind == STEP
         ]
         env, after = {**self.start, **(given or {})}, []
+        self.evaluated += len(lines) * (self.T - down_to) * self._each
         found: dict[str, list[Array]] = {target: [] for target, _, _ in lines}
         for t in range(self.T, down_to, -1):
             env["t"] = t
@@ -204,6 +212,7 @@ class Lines:
             code = _compiled(changes.get(line.target, line.code))
             over = reversed(after) if line.kind == SUM else after[:1]
             values = [eval(code, env) for env in over]
+            self.evaluated += len(values) * self._each
             found[line.target] = np.asarray(sum(values[1:], values[0]))
         return found
 

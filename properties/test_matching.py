@@ -94,8 +94,8 @@ def test_a_long_sequence_gives_the_same_by_its_last_steps_first():
     assert found.matches[0].exact
 
 
-def test_when_time_is_up_it_is_said_that_not_all_was_tried():
-    found = matched(program_at(), {"df": "s[t-1] * ds * 1.234"}, seconds=0.0)
+def test_when_the_budget_is_spent_it_is_said_that_not_all_was_tried():
+    found = matched(program_at(), {"df": "s[t-1] * ds * 1.234"}, most=0)
     assert not found.complete
     assert not found.matches
 

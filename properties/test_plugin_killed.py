@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inner_runs import either_way, needs, run, until
+from inner_runs import either_way, forks, needs, run, until
 from reporting import a_journal, a_record
 
 from bptt_check.errors import ReportError
@@ -24,7 +24,7 @@ from bptt_check.report.left import journal_of, read_run
 from bptt_check.report.parts import Part, put_in_place
 
 pytest_plugins = ["pytester"]
-__all__ = ["run"]
+__all__ = ["forks", "run"]
 
 FEW = """
 @pytest.mark.parametrize("k", range(4))

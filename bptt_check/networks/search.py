@@ -8,13 +8,13 @@ reach. Names and data are guesses; what is found has to show what the subject sh
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
+from bptt_check.budget import Budget
 from bptt_check.errors import BpttCheckError
 from bptt_check.networks.cells import COMMON, RARE, Cell
 from bptt_check.networks.data import WIDEST, in_time, one_hot_widths, whole
@@ -36,7 +36,8 @@ EXACT = 1e-9  # how far two computations of one number may be apart in float64, 
 SINGLE = 1e-3  # and in float32
 SINGLE_TRIALS = 1e-4
 RANDOM_POINTS = 2
-SECONDS = 3.0  # of the processor, after which the search ends
+MOST_RUNS = 5_000  # of the subject's loss or outputs, and of ours, after which the search ends,
+SECONDS = 12.0  # or of the processor, where a run takes long
 MOST_ENTRIES = 500_000  # of the point; a larger one takes too long to be cut into arrays of ours
 LAYERS = (2, 3)
 Entries = Mapping[str, Array]
@@ -48,7 +49,8 @@ def recognise_network(subject: Subject, *, rng: int | np.random.Generator = 0) -
     Returns
     -------
     RecognisedNetwork or None
-        ``None`` where none that is known shows what the subject shows, where time was up, and for very large points.
+        ``None`` where none that is known shows what the subject shows, where the search has cost what it may, and for
+        very large points.
     """
     if sum(array.size for array in subject.point.values()) > MOST_ENTRIES:
         return None
@@ -110,6 +112,7 @@ class _Network:
         return taken(self.plan, flat, places, self.inputs.values)
 
     def predicted(self, ours: Mapping[str, Array]) -> Array:
+        self.trials.budget.spend()
         seen = self.plan.seen(ours)
         if self.plan.goal is not None:
             return seen[..., None, None, None]
@@ -126,7 +129,7 @@ class _Search:
         self.subject = subject
         point = subject.point
         self.trials = NetworkTrials(subject, drawn(point, rng))
-        self.trials.until = time.process_time() + SECONDS
+        self.trials.budget = Budget(MOST_RUNS, SECONDS)
         ends = np.cumsum([array.size for array in point.values()])
         parts = np.split(np.arange(ends[-1]), ends[:-1])
         self.entries = {k: part.reshape(a.shape) for (k, a), part in zip(point.items(), parts, strict=True)}
@@ -158,7 +161,7 @@ class _Search:
                 inputs = list(self._inputs(top))
                 for cells, several in ((COMMON, False), (COMMON, True), (RARE, False), (RARE, True)):
                     for model in (model for x in inputs for model in self._models(top, x, cells, several)):
-                        if time.process_time() > self.trials.until:
+                        if self.trials.budget.is_spent:
                             return None
                         found = self._proved(model, tolerance)
                         if found is not None:

@@ -27,7 +27,7 @@ class Stage:
 class Chain:
     """The stages of a network, run like the lines of one cell; targets are ``target@label`` where there is a label.
 
-    ``T``, ``lines``, ``right``, ``run`` and ``late`` are those of :class:`bptt_check.program.Lines`.
+    ``T``, ``lines``, ``evaluated``, ``right``, ``run`` and ``late`` are those of :class:`bptt_check.program.Lines`.
     """
 
     def __init__(self, stages: Sequence[Stage], T: int) -> None:
@@ -44,6 +44,11 @@ class Chain:
         self.labels = {_named(line.target, s.label): (s.label, line.target) for s in stages for line in s.lines.lines}
 
     @property
+    def evaluated(self) -> float:
+        """How many lines have been evaluated so far, at one step each."""
+        return sum(stage.lines.evaluated for stage in self.stages)
+
+    @property
     def right(self) -> dict[str, Array]:
         """What all lines give as they are."""
         return self._together(self._values)
@@ -56,7 +61,7 @@ class Chain:
             per_stage.setdefault(label, {})[own] = code
         values = dict(self._values)
         for stage in self.stages:
-            other = any(values[label] is not self._values[label] for label, _ in stage.given.values())
+            other = any(values[x][target] is not self._values[x][target] for x, target in stage.given.values())
             if stage.label in per_stage or other:
                 given = self._given(stage, values) if other else None
                 try:

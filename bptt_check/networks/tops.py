@@ -5,24 +5,24 @@ With everything else zero the loss depends on the output layer's bias alone, and
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from bptt_check.budget import Budget, Spent
 from bptt_check.networks.data import classes, numbers, whole
 from bptt_check.networks.readout import ENDINGS, Goal
 from bptt_check.points import Array
 from bptt_check.recognise.axes import in_order, orders, stacked
-from bptt_check.recognise.trials import Refused, Trials, apart
+from bptt_check.recognise.trials import Trials, apart
 from bptt_check.recurrence import LOSS
 
 
 class NetworkTrials(Trials):
     """Trials of the outputs, where a subject has them, or of its loss."""
 
-    until: float = np.inf
+    budget: Budget = field(default_factory=lambda: Budget(np.inf, np.inf))  # runs of theirs, and of ours beside them
 
     @property
     def by_loss(self) -> bool:
@@ -31,9 +31,10 @@ class NetworkTrials(Trials):
         return recurrence is None or recurrence.loss is not None
 
     def shown(self, point: Mapping[str, Array]) -> Mapping[str, Array]:
-        """The loss, or the outputs. Raises :class:`Refused` where time is up."""
-        if time.process_time() > self.until:
-            raise Refused("time is up")
+        """The loss, or the outputs. Raises :class:`Spent` where that would be one run too many."""
+        self.budget.spend()
+        if self.budget.is_spent:
+            raise Spent("what is known of networks has been tried as far as it goes")
         if self.by_loss:
             return {LOSS: np.asarray(self.subject.loss({**point, **self.subject.interventions}))}
         return super().shown(point)

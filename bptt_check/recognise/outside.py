@@ -7,13 +7,13 @@ other until the whole cell computes the user's outputs from it.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from bptt_check.budget import Budget
 from bptt_check.lstm.activations import logistic
 from bptt_check.lstm.variants import Gate, Variant
 from bptt_check.points import Array
@@ -24,7 +24,8 @@ from bptt_check.recognise.trials import Trials
 STEP = 2.0**-10  # the weight that is on: small, so that no tanh is near its ends, and exact
 LARGEST = 1e4  # no input is larger
 WIDTHS = 6  # how many lengths of x are tried
-SECONDS = 1.5  # of the processor, after which the search for inputs outside ends
+MOST_RUNS = 400  # of the forward pass, after which the search for inputs outside ends,
+SECONDS = 8.0  # or of the processor, where a run takes long
 Cell = tuple[Variant, Mapping[str, float]]  # and what its forward pass adds to our arrays, such as 1 to b_f
 
 
@@ -32,13 +33,16 @@ def frames_outside(
     trials: Trials, entries: Mapping[str, Array], cells: Sequence[Cell], tolerance: float
 ) -> Iterator[tuple[Frame, list[Cell]]]:
     """Readings in which x is none of the point's arrays, each with the cells that it can be of."""
-    until = time.process_time() + SECONDS
+    budget = Budget(MOST_RUNS, SECONDS)
+    runs = len(trials.kept)
     for output, order, (T, B, H) in _outputs(trials, entries):
         for table in (None, *_tables(entries)):
             for D in [table.shape[1]] if table is not None else _widths(entries, H):
                 look = _Look(trials, output, order, (T, B, D, H), table)
                 for frame, of in look.frames(entries, cells, tolerance):
-                    if time.process_time() > until:
+                    budget.spend(len(trials.kept) - runs)
+                    runs = len(trials.kept)
+                    if budget.is_spent:
                         return
                     yield frame, of
 
