@@ -183,6 +183,15 @@ def by_differences(subject: Subject, tried: Attempt, *, long_double: bool = True
     return best
 
 
+def few_differences(subject: Subject, tried: Attempt, size: float) -> Reference:
+    """The same for a first look, which finds out for itself whether the loss is noisier than its ``size`` tells."""
+    eps = float(np.finfo(np.float64).eps)
+    noise = COARSE_ULPS * (_working_eps(subject) or 0.0) * size
+    reason = f"no complex step ({tried.why_not}); all along a few directions"
+    point = as_type(subject.blocks, np.float64)
+    return Reference(Richardson(), point, reason, False, eps, noise or None, tried.evaluations)
+
+
 def _working_eps(subject: Subject) -> float | None:
     return float(np.finfo(subject.precision).eps) if subject.precision else None
 

@@ -39,20 +39,35 @@ def _updated(c: Comparison, places: Array, value: Array, error: Array, noise: Ar
 
 
 def sharper(bench: Bench, c: Comparison, resolution: float) -> Comparison:
-    """Entries that are seen too bluntly once more, by other steps and more; a sample decides whether that helps."""
+    """Entries that are seen too bluntly once more, on ladders of steps and by means over many."""
+    return by_means(bench, on_ladders(bench, c, resolution), resolution)
+
+
+def on_ladders(bench: Bench, c: Comparison, resolution: float) -> Comparison:
+    """Entries that are seen too bluntly, on ladders of steps; a sample decides whether that helps."""
     blunt = np.flatnonzero(blunt_entries(c, resolution) & ~c.wrong)
     for places in (blunt[:QUOTIENTS], blunt[QUOTIENTS:]):
         if len(places):
-            c = _sharpened(bench, c, places, resolution)
+            estimate = once_more.refined(bench, c.name, c.entries[places])
+            c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
             if blunt_entries(c, resolution)[places].all():
                 break
     return c
 
 
-def _sharpened(bench: Bench, c: Comparison, places: Array, resolution: float) -> Comparison:
-    """On ladders of steps; what is still blunt, by the mean over few and then over many tableaux."""
+def by_means(bench: Bench, c: Comparison, resolution: float) -> Comparison:
+    """What is blunt even so, by the mean over few and then over many tableaux; a sample decides whether that helps."""
+    blunt = np.flatnonzero(blunt_entries(c, resolution) & ~c.wrong)
+    for places in (blunt[:QUOTIENTS], blunt[QUOTIENTS:]):
+        if len(places):
+            c = _averaged(bench, c, places, resolution)
+            if blunt_entries(c, resolution)[places].all():
+                break
+    return c
+
+
+def _averaged(bench: Bench, c: Comparison, places: Array, resolution: float) -> Comparison:
     estimate = once_more.refined(bench, c.name, c.entries[places])
-    c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
     for count in (FEWER, MORE):
         left = blunt_entries(c, resolution)[places]
         if not left.any() or left.sum() * count > MOST_TABLEAUX:

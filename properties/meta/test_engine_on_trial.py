@@ -234,6 +234,7 @@ ONCE_CALLED_WRONG = [
     ("right but hard", "one power (float64 only)", 2600),
     ("right but hard", "unequal blocks (float64 only)", 3233),
     ("right but hard", "relu kink", 4073),  # a kink that two blocks move, against each other
+    ("right but hard", "saturated by bias (float64 only)", 703227),  # changes the loss by 50 of its ulps, however far
     ("right, of other kinds", "inputs of 1 to 1e4", 1979),  # derivatives of 1e-1000
     ("right, of other kinds", "logarithm with an epsilon (float64 only)", 2372),
 ]
