@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 
 import numpy as np
@@ -17,6 +17,8 @@ from bptt_check.lstm.variants import Variant
 from bptt_check.points import Array
 
 GATES_AT_MOST = 4
+REMEMBERED = 256  # cuts of as many small arrays are kept: of each frame that is tried most are asked for again
+SMALL = 4096  # entries of a small one
 Reading = tuple[str, Array]  # what kind of array of ours, and the place of each of its entries
 
 
@@ -51,6 +53,17 @@ def roles(variant: Variant) -> dict[str, tuple[str, ...]]:
 
 def cuts_of(places: Array, B: int, D: int, H: int) -> list[tuple[Piece, ...]]:
     """Every way to cut an array; the last one leaves it as it is, of no kind."""
+    if places.size > SMALL:
+        return _cuts(places, B, D, H)
+    return list(_cuts_of_small(places.tobytes(), places.dtype.str, places.shape, B, D, H))
+
+
+@lru_cache(REMEMBERED)
+def _cuts_of_small(held: bytes, kind: str, shape: tuple[int, ...], B: int, D: int, H: int) -> list[tuple[Piece, ...]]:
+    return _cuts(np.frombuffer(held, kind).reshape(shape), B, D, H)
+
+
+def _cuts(places: Array, B: int, D: int, H: int) -> list[tuple[Piece, ...]]:
     cuts: dict[tuple[bytes, ...], tuple[Piece, ...]] = {}
     for parts in _packed(places):
         for pieces in zip(*(_pieces(part, B, D, H) for part in parts), strict=True):
@@ -114,5 +127,6 @@ def _shaped(part: Array, rows: int, columns: int) -> Iterator[Array]:
         yield part.reshape(columns, rows).T
 
 
+@lru_cache(REMEMBERED)
 def _lengths(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for n in shape if n > 1)
