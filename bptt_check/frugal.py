@@ -22,6 +22,7 @@ import numpy as np
 from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, ZERO, judge
 from bptt_check.differences import Richardson
+from bptt_check.directions import SMALLEST
 from bptt_check.results import Block, Verdict
 from bptt_check.seen import Off
 from bptt_check.subject import Array
@@ -116,7 +117,7 @@ def _drawn(bench: Bench, name: str, effect: float) -> Array:
     a = np.abs(bench.gradient[name])
     signs = bench.rng.integers(0, 2, a.shape) * 2 - 1
     size = bench.rng.uniform(LEAST, MOST, a.shape)
-    return np.asarray(signs * size / np.maximum(a, effect / bench.scale(name)))
+    return np.asarray(signs * size / np.maximum(a, max(effect / bench.scale(name), SMALLEST)))
 
 
 def _cut(bench: Bench, name: str, rays: list[_Ray], resolution: float) -> float:
