@@ -33,6 +33,8 @@ LEAST, MOST = 0.5, 1.5  # between which the size of a multiplier lies
 SUSPECT = (
     0.2  # share of its tolerance beyond which a discrepancy is looked into: this says that all is right, or nothing
 )
+HIDDEN = 1 / REFERENCE_SAFETY  # share of it that the error of a derivative may be, with either sign
+SURE = (1 + HIDDEN) / (SUSPECT + HIDDEN)  # how much larger an error is that exceeds a tolerance
 SAMPLE = 2**14  # entries of a block by which it is told what is typical
 NEEDED = 1600.0  # times the noise of a loss over the resolution, that an entry must change it by to be seen
 SINGLY = 4  # entries of a block that are compared each by itself, because directions see them too bluntly
@@ -60,11 +62,11 @@ class _Ray:
 
     @property
     def seen(self) -> float:
-        """The smallest relative error that shows in an entry whose effect is no smaller than the direction's.
+        """The smallest relative error that is looked into in an entry whose effect is no smaller than the direction's.
 
-        It is looked into from SUSPECT of a tolerance, and the derivative's own error may hide as much as that is.
+        That is from SUSPECT of a tolerance, and the derivative's own error may hide as much as that is.
         """
-        return (SUSPECT + 1 / REFERENCE_SAFETY) * self.off.tolerance / LEAST
+        return (SUSPECT + HIDDEN) * self.off.tolerance / LEAST
 
 
 def applies(bench: Bench) -> bool:
@@ -138,6 +140,7 @@ def _block(bench: Bench, name: str, rays: list[_Ray], cut: float, resolution: fl
             return None
         least = float(size[fine].min())
         finest = min(ray.seen * max(1.0, ray.effect / (scale * least)) for ray in rays)
+        finest = max(finest, min(SURE * finest, resolution))  # what is looked into is seen as finely as asked, or open
         if len(left):
             single = judge(bench.compared(name, left), resolution=resolution)
             if single.verdict is not Verdict.AGREES:

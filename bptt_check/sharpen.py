@@ -48,7 +48,7 @@ def sharper(bench: Bench, c: Comparison, resolution: float) -> Comparison:
 
 
 def blunt_places(c: Comparison, resolution: float) -> tuple[Array, Array]:
-    """Places of entries that are seen too bluntly, and not off: a few, which show whether a look helps, and the rest."""
+    """Places of entries that are seen too bluntly, and not off: a few, which tell whether a look helps, and others."""
     blunt = np.flatnonzero(blunt_entries(c, resolution) & ~c.wrong)
     return blunt[:QUOTIENTS], blunt[QUOTIENTS:]
 
