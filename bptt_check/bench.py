@@ -108,8 +108,17 @@ class Bench:
         """
         if self.plain is None:
             return 0.0
-        apart = float(np.abs(self.plain.gradient[name] - self.gradient[name]).max(initial=0.0))
-        return min(apart, rounding.NOISE_CAP * self.eps * self.size / self.scale(name))
+        return min(self._differing[name], rounding.NOISE_CAP * self.eps * self.size / self.scale(name))
+
+    @cached_property
+    def _differing(self) -> dict[str, float]:
+        """By block, the largest difference of the two precisions."""
+        assert self.plain is not None
+        largest: dict[str, float] = {}
+        for flat in layouts(shapes_of(self.gradient)):
+            off = np.abs(flat.join(self.plain.gradient) - flat.join(self.gradient))
+            largest |= dict(zip(flat.shapes, flat.largest(off).astype(float).tolist(), strict=True))
+        return largest
 
     def lost_inside(self, name: str, eps: float) -> float:
         """The most that rounding inside could put on an entry in a precision, by what this block itself shows.
