@@ -23,6 +23,7 @@ from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, ZERO, judge
 from bptt_check.differences import Richardson
 from bptt_check.directions import SMALLEST
+from bptt_check.flat import end_to_end, shapes_of
 from bptt_check.results import Block, Verdict
 from bptt_check.seen import Off
 from bptt_check.subject import Array
@@ -37,6 +38,8 @@ HIDDEN = 1 / REFERENCE_SAFETY  # share of it that the error of a derivative may 
 SURE = (1 + HIDDEN) / (SUSPECT + HIDDEN)  # how much larger an error is that exceeds a tolerance
 SAMPLE = 2**14  # entries of a block by which it is told what is typical
 NEEDED = 1600.0  # times the noise of a loss over the resolution, that an entry must change it by to be seen
+CLEAR = 4.0  # tolerances from which what is off along a direction is looked for in its halves
+SAME = 0.2  # share of it by which a half may differ from the whole, or from nothing
 SINGLY = 4  # entries of a block that are compared each by itself, because directions see them too bluntly
 
 
@@ -96,6 +99,42 @@ def look(bench: Bench, resolution: float, names: Iterable[str] | None = None) ->
     if names is None:
         blocks |= {name: _empty(bench, name) for name, a in bench.gradient.items() if not a.size}
     return Frugal(blocks, tuple(name for name in asked if name not in blocks), cuts)
+
+
+def wrong_entry(bench: Bench, resolution: float) -> tuple[str, int] | None:
+    """Block and flat entry of the one that seems to be wrong; ``None`` where it is none, or not one alone.
+
+    A direction that is off is halved: of one wrong entry either half shows all, and the other nothing.
+    """
+    names = [name for name, a in bench.gradient.items() if a.size]
+    sparing = replace(bench, reference=replace(bench.reference, method=STEPS))
+    for effect in _effects(bench, names, resolution):
+        v = {name: _drawn(bench, name, effect) for name in names}
+        off = sparing.along(v)
+        if np.isfinite(off.discrepancy) and off.ratio > CLEAR:
+            return _halved(sparing, v, off)
+    return None
+
+
+def _halved(bench: Bench, v: Mapping[str, Array], off: Off) -> tuple[str, int] | None:
+    """The entry that makes up for all that is off along ``v``."""
+    flat = end_to_end(shapes_of(v))
+    whole, norm, discrepancy = flat.join(v), bench.norm(v), off.discrepancy
+    first, last = 0, len(whole)
+    while last - first > 1:
+        middle = (first + last) // 2
+        part = np.zeros_like(whole)
+        part[first:middle] = whole[first:middle]
+        of_part = bench.along(flat.split(part), norm=norm)
+        unsure = SAME * abs(discrepancy) + of_part.tolerance
+        if abs(of_part.discrepancy - discrepancy) <= unsure:
+            last = middle
+        elif abs(of_part.discrepancy) <= unsure:
+            first = middle
+        else:
+            return None
+    block = int(flat.owner[first])
+    return list(flat.shapes)[block], first - int(flat.starts[block])
 
 
 def _effects(bench: Bench, names: Iterable[str], resolution: float) -> list[float]:
