@@ -16,6 +16,8 @@ pytest_plugins = ["bptt_check.plugin"]
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # before NumPy or PyTorch is loaded: with pytest -n, each
     os.environ.setdefault(threads, "1")  # core has a process already, and more threads than cores wait for each other
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process that a test starts compiles the package anew
+
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 settings.register_profile(

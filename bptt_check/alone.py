@@ -22,6 +22,7 @@ from bptt_check.subject import Array
 
 MOST_DIRECTIONS = 6  # of a block's own, drawn while they agree and what they see is too blunt
 ENTRIES = 256  # a block of up to this many that its directions do not settle is compared entry by entry,
+BLUNT_ENTRIES = 2048  # of up to this many where they see too bluntly, and nothing is off,
 DIFFERENCE_ENTRIES = 32  # of up to this many where each entry costs a ladder of real differences
 DEAR = 300  # evaluations after which a block that is off is sampled, unless it is as small as SMALL: others wait
 SMALL = 32
@@ -160,8 +161,13 @@ class Alone:
         return replace(sample, compared=a.size, note=note)
 
     def _looked_up(self, along: Block) -> Block:
-        """Directions see too bluntly here: a few entries at least, for what is grossly wrong shows in any of them."""
+        """Directions see too bluntly here: entries by themselves, as many as can be had for one loss each.
+
+        Of others a few at least, for what is grossly wrong shows in any of them.
+        """
         a = self.bench.gradient[self.name]
+        if self.bench.reference.exact and a.size <= BLUNT_ENTRIES:
+            return self._judged(range(a.size))
         few = np.unique([int(np.abs(a).argmax()), *self.bench.rng.permutation(a.size)[: search.SAMPLE]])
         sample = self._judged(few)
         return replace(sample, compared=a.size) if sample.verdict is Verdict.DISAGREES else along

@@ -108,8 +108,17 @@ class Bench:
         """
         if self.plain is None:
             return 0.0
-        apart = float(np.abs(self.plain.gradient[name] - self.gradient[name]).max(initial=0.0))
-        return min(apart, rounding.NOISE_CAP * self.eps * self.size / self.scale(name))
+        return min(self._differing[name], rounding.NOISE_CAP * self.eps * self.size / self.scale(name))
+
+    @cached_property
+    def _differing(self) -> dict[str, float]:
+        """By block, the largest difference of the two precisions."""
+        assert self.plain is not None
+        largest: dict[str, float] = {}
+        for flat in layouts(shapes_of(self.gradient)):
+            off = np.abs(flat.join(self.plain.gradient) - flat.join(self.gradient))
+            largest |= dict(zip(flat.shapes, flat.largest(off).astype(float).tolist(), strict=True))
+        return largest
 
     def lost_inside(self, name: str, eps: float) -> float:
         """The most that rounding inside could put on an entry in a precision, by what this block itself shows.
@@ -287,9 +296,12 @@ class Bench:
         except (SubjectFailed, SubjectError):
             return None
 
-    def moved(self, factor: float) -> Bench | None:
-        """The same subject with its point scaled by ``factor``; ``None`` where loss or gradient is not finite there."""
-        point = {name: (factor * array).astype(array.dtype) for name, array in self.point.items()}
+    def moved(self, factor: float | Mapping[str, float]) -> Bench | None:
+        """The same subject with its point scaled; ``None`` where loss or gradient is not finite there.
+
+        ``factor`` is one for all blocks, or by block; one that is not named stays.
+        """
+        point = scaled(self.point, factor)
         size = float(np.abs(self.subject.loss(point)))
         gradient = {name: a.astype(float) for name, a in self.subject.gradient(point).items() if name in self.gradient}
         self.bill.losses += 1
@@ -301,6 +313,12 @@ class Bench:
         self.bill.gradients += found.calls
         bench = Bench.of(self.subject, point, gradient, found, reference=there, size=size, rng=self.rng, bill=self.bill)
         return replace(bench, tame=self.tame)
+
+
+def scaled(point: Point, factor: float | Mapping[str, float]) -> Point:
+    """A point with its blocks scaled; ``factor`` is one for all, or by block, of which one that is not named stays."""
+    of = factor if isinstance(factor, Mapping) else dict.fromkeys(point, factor)
+    return {name: (of.get(name, 1.0) * array).astype(array.dtype) for name, array in point.items()}
 
 
 def _rms(array: Array) -> float:

@@ -100,7 +100,8 @@ class Comparison:
         A gradient of zero (exactly, or but for rounding) has no relative error; there it must be seen that nothing of
         the share ``resolution`` of the largest sensitivity is missing.
         """
-        if (self.size >= self.floor(resolution)).any() or not self.size.any():
+        nothing = not self.size.any() and not (self.size.size and self.sensitivity)
+        if nothing or (self.size >= self.floor(resolution)).any():
             return False
         zero = ZERO * self.eps * self.sensitivity
         if not self.analytic.any() or np.abs(self.analytic).max() <= zero:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bptt_check import louder
 from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Richardson
@@ -28,8 +29,11 @@ from bptt_check.sharpen import (
     LOOKED_AT,
     averaged,
     blunt_entries,
+    blunt_places,
+    by_means,
     finer,
     most_disputed,
+    on_ladders,
     seen_from_afar,
     sharper,
     with_own_noise,
@@ -76,10 +80,18 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     if borne_out and is_grave(bench, comparison):
         return Confirmed(comparison)
     if not bench.reference.exact:
-        comparison = sharper(bench, comparison, resolution)
+        first, rest = blunt_places(comparison, resolution)
+        comparison = on_ladders(bench, comparison, first)
+        still = blunt_entries(comparison, resolution)[first]
+        if still.any() and _agrees_where_loud(bench, comparison, resolution):
+            return Confirmed(comparison, rounding=True)
+        if not still.all():
+            comparison = on_ladders(bench, comparison, rest)
+        comparison = by_means(bench, comparison, resolution)
     steady = np.zeros(len(comparison.entries), dtype=bool)
+    kinks: tuple[int, ...] = ()
     disputed = most_disputed(comparison)
-    blunt = bench.blunt(comparison.name)
+    inside = bench.blunt(comparison.name)
     grave = is_grave(bench, comparison) and (not bench.reference.exact or _borne_out(bench, comparison, disputed[:1]))
     if len(disputed) and bench.reference.exact and not grave:  # rounding of any kind could not do what is grave
         comparison = with_own_noise(bench, comparison, disputed)
@@ -89,11 +101,14 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     if len(disputed) and bench.reference.exact:
         comparison = held_against_quotients(bench, comparison, disputed[:1] if grave else disputed)
     elif len(disputed):
-        comparison = finer(bench, comparison, disputed)
-    comparison, kinks = _kinks(bench, comparison, _suspects(bench, comparison, resolution))
+        comparison, kinks = _kinks(bench, comparison, disputed)  # ladders of steps would cost fifty times as much
+        disputed = most_disputed(comparison)
+        comparison = finer(bench, comparison, disputed) if len(disputed) else comparison
+    comparison, more = _kinks(bench, comparison, _suspects(bench, comparison, resolution))
+    kinks += more
     if not bench.reference.exact:
         comparison = seen_from_afar(bench, comparison)
-    ambiguous = comparison.wrong & (comparison.difference <= blunt + REFERENCE_SAFETY * comparison.error) & ~steady
+    ambiguous = comparison.wrong & (comparison.difference <= inside + REFERENCE_SAFETY * comparison.error) & ~steady
     ambiguous &= ~restless(bench, comparison, np.flatnonzero(ambiguous)[:LOOKED_AT])
     if not ambiguous.any():
         if not comparison.wrong.any():
@@ -101,20 +116,29 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
         blunt_by_form = bool(bench.subject.gradient_noise) and not comparison.hidden(resolution)
         if comparison.wrong.any() or blunt_by_form or not blunt_entries(comparison, resolution).any():
             return Confirmed(comparison, kinks)
-        seen = relieved(bench, comparison.name, comparison.entries[blunt_entries(comparison, resolution)], resolution)
+        blunt = comparison.entries[blunt_entries(comparison, resolution)]
+        seen = relieved(bench, comparison.name, blunt, resolution)
+        if not seen and not bench.reference.exact:
+            seen = _agrees_where_loud(bench, comparison, resolution)
         return Confirmed(comparison, kinks, rounding=bool(seen))
     relative = float((comparison.difference[ambiguous] / comparison.size[ambiguous]).min())
     cleared = relieved(bench, comparison.name, comparison.entries[ambiguous], min(resolution, relative / 2))
     if cleared is False:
         return Confirmed(comparison, kinks)
-    level = np.where(ambiguous, np.maximum(comparison.level, blunt / ROUNDING_SAFETY), comparison.level)
+    level = np.where(ambiguous, np.maximum(comparison.level, inside / ROUNDING_SAFETY), comparison.level)
     floor = np.where(
-        ambiguous, np.maximum(comparison.rounding_floor, blunt / ROUNDING_SAFETY), comparison.rounding_floor
+        ambiguous, np.maximum(comparison.rounding_floor, inside / ROUNDING_SAFETY), comparison.rounding_floor
     )
     comparison = replace(comparison, level=level, rounding_floor=floor)
     seen_of_them = comparison.seen(resolution)[ambiguous]  # by that wider tolerance still as finely as asked?
     unclear = cleared is None and not ((seen_of_them > 0) & (seen_of_them <= resolution)).all()
     return Confirmed(comparison, kinks, bool(cleared), unclear)
+
+
+def _agrees_where_loud(bench: Bench, c: Comparison, resolution: float) -> bool:
+    """Whether entries that are seen too bluntly here agree where they are loud; nothing may be off here."""
+    blunt = c.entries[blunt_entries(c, resolution)]
+    return bool(len(blunt)) and not c.wrong.any() and louder.agrees(bench, c.name, blunt, resolution)
 
 
 def is_grave(bench: Bench, c: Comparison) -> bool:
@@ -160,7 +184,9 @@ def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tupl
         v.reshape(-1)[c.entries[place]] = 1.0
         left, right, unsure = one_sided(bench, {c.name: v})
         still = abs(left) + abs(right) <= unsure and c.difference[place] <= lost
-        if c.analytic[place] == 0 and still:  # on either side; a complex step may see more than a loss can show
+        if (
+            c.analytic[place] == 0 and c.wrong[place] and still
+        ):  # on either side; a complex step may see more than a loss can show
             reference[place], error[place], noise[place] = 0.0, unsure, unsure
             continue
         if not abs(right - left) > KINK * unsure:

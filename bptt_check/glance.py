@@ -242,9 +242,11 @@ def _slopes(bench: Bench, flat: Flat, rows: Array, there: Array | None) -> Array
         still = {name: array.astype(step.dtype) for name, array in others.items()}
         if bench.subject.stacked:
             still = {name: np.repeat(array[None], len(step), 0) for name, array in still.items()}
-            return np.asarray(bench.loss({**flat.split(moved(step[:, None], slice(None))), **still}))[None]
+            return np.asarray(bench.loss({**flat.split(moved(step[:, None], slice(None))), **still}, handed_over=True))[
+                None
+            ]
         rows_of_it = (flat.split(moved(step[k : k + 1, None], slice(k, k + 1))[0]) for k in range(len(step)))
-        return np.array([[np.asarray(bench.loss({**row, **still}))[()] for row in rows_of_it]])
+        return np.array([[np.asarray(bench.loss({**row, **still}, handed_over=True))[()] for row in rows_of_it]])
 
     plan = bench.reference.method.plan(np.ones(len(rows), point.dtype), bench.reference.noise)
     return np.asarray(drive(plan, evaluate).value * norm)

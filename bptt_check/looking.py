@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -50,9 +50,9 @@ class Looked:
         return {name: c.comparison for name, c in self.confirmed.items()}
 
 
-def entry_by_entry(bench: Bench, resolution: float) -> Looked:
-    """Every entry of every block against its own reference: nothing is left to chance."""
-    every = {name: np.arange(a.size) for name, a in bench.gradient.items()}
+def entry_by_entry(bench: Bench, resolution: float, names: Iterable[str] | None = None) -> Looked:
+    """Every entry of every block, or of those named, against its own reference: nothing is left to chance."""
+    every = {name: np.arange(bench.gradient[name].size) for name in (bench.gradient if names is None else names)}
     had = bench.estimates(every)
     compared = {name: bench.compared(name, entries, had[name]) for name, entries in every.items()}
     grave = {name: disputed_direction(bench, c) for name, c in compared.items() if is_grave(bench, c)}

@@ -152,16 +152,17 @@ class Counted:
         else:
             flat, here, move = whole
             rows = here + offsets[:, None] * move
-            each = flat.split(rows) if self.subject.stacked else None
-            values = self.loss_if_any(each) if each else [self.loss_if_any(flat.split(row)) for row in rows]
+            asked = [rows] if self.subject.stacked else list(rows)
+            values = [self.loss_if_any(flat.split(each), handed_over=True) for each in asked]
+            values = values[0] if self.subject.stacked else values
         before, after = np.broadcast_to(values, 2)
         quotient = float((after - before) / (2 * step))
         return _near(quotient, float(value), share)
 
-    def loss_if_any(self, point: Point) -> Any:
+    def loss_if_any(self, point: Point, *, handed_over: bool = False) -> Any:
         """The loss, not a number where it has none: a step beside the point may leave its domain."""
         try:
-            return self.loss(point)
+            return self.loss(point, handed_over=handed_over)
         except (SubjectFailed, SubjectError):
             return np.result_type(*point.values()).type(np.nan)
 
@@ -195,7 +196,7 @@ class Counted:
             value = self.loss(moved(point, direction, 1j * step), handed_over=True)
         else:
             flat, here, move = whole
-            value = self.loss(flat.split(here + 1j * (step * move)))
+            value = self.loss(flat.split(here + 1j * (step * move)), handed_over=True)
         if not isinstance(value, np.complexfloating):
             raise SubjectError("the loss of a complex point is real: the imaginary part is dropped on the way")
         return value

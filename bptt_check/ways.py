@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bptt_check import joint
+from bptt_check import frugal, joint
 from bptt_check.bench import Bench, Right
 from bptt_check.flat import not_finite
 from bptt_check.levels import Levels, levels
@@ -22,7 +22,16 @@ from bptt_check.looking import (
 )
 from bptt_check.points import total_size
 from bptt_check.protocol import Observations
-from bptt_check.reference import Proof, Reference, choose, proved_elsewhere
+from bptt_check.reference import (
+    Attempt,
+    Proof,
+    Reference,
+    attempt,
+    by_differences,
+    choose,
+    few_differences,
+    proved_elsewhere,
+)
 from bptt_check.subject import Array, Subject
 from bptt_check.sweeping import Sweeping
 
@@ -55,20 +64,26 @@ def benched_and_looked(
     asked: float,
     known: Callable[[], Right] | None,
 ) -> tuple[Bench, Looked]:
-    """A large subject is looked at from afar first; where that does not settle it, and else, as all are."""
-    if options.entries == "all" or total_size(gradient.values()) <= joint.LEAST:
-        bench = benched(subject, seen, gradient, eps, rng, options)
-        return bench, looked_at(bench, seen, options, asked, known)
-    there = _there(seen, gradient) if options.method != "differences" else None
+    """A large subject is looked at from afar first; where that does not settle it, and else, as all are.
+
+    Where only real differences work, a few directions come before everything else.
+    """
+    large = options.entries != "all" and total_size(gradient.values()) > joint.LEAST
+    there = _there(seen, gradient) if large and options.method != "differences" else None
     proof = Proof(None, np.inf, 0)
     if there:
         proof = proved_elsewhere(subject, {**subject.blocks, **seen.elsewhere}, there, rng=rng)
     chosen = proof.reference
     if chosen is None:
-        chosen = choose(subject, gradient, rng=rng, method=options.method)
-        chosen = replace(chosen, evaluations=chosen.evaluations + proof.evaluations)
-    level = joint.presumed(subject.blocks, gradient, eps=eps)
-    bench = _on_the_bench(subject, seen, gradient, Levels(gradient, level, level, 0), chosen, rng, options)
+        tried = attempt(subject, gradient, rng=rng, method=options.method)
+        tried = replace(tried, evaluations=tried.evaluations + proof.evaluations)
+        chosen = tried.reference and replace(tried.reference, evaluations=tried.evaluations)
+        if chosen is None:
+            return _by_differences(subject, seen, gradient, eps, rng, options, asked, known, tried)
+    if not large:
+        bench = benched(subject, seen, gradient, eps, rng, options, chosen=chosen)
+        return bench, looked_at(bench, seen, options, asked, known)
+    bench = _presuming(subject, seen, gradient, eps, rng, options, chosen)
     applies = joint.applies(bench)
     looked = from_afar(bench, asked, proof) if applies else None
     if looked is not None:
@@ -78,6 +93,46 @@ def benched_and_looked(
     afar, bench = bench, benched(subject, seen, gradient, eps, rng, options, chosen=chosen)
     found = but_for_one(afar, bench, wrong, asked) if wrong else None
     return bench, found or looked_at(bench, seen, options, asked, known)
+
+
+def _by_differences(
+    subject: Subject,
+    seen: Observations,
+    gradient: Mapping[str, Array],
+    eps: float,
+    rng: np.random.Generator,
+    options: Options,
+    asked: float,
+    known: Callable[[], Right] | None,
+    tried: Attempt,
+) -> tuple[Bench, Looked]:
+    """Where a complex step was ``tried`` in vain: a few directions, then as all are what those leave open."""
+    found = None
+    if options.entries != "all":
+        bench = _presuming(subject, seen, gradient, eps, rng, options, few_differences(subject, tried, abs(seen.loss)))
+        found = frugal.look(bench, asked) if frugal.applies(bench) else None
+        if found and not found.left:
+            return bench, Looked(found.blocks, (), 0.0)
+        tried = replace(tried, evaluations=bench.bill.losses - seen.evaluations)
+    bench = benched(subject, seen, gradient, eps, rng, options, chosen=by_differences(subject, tried))
+    if found and total_size([gradient[name] for name in found.left]) <= DIFFERENCE_ENTRIES:
+        looked = entry_by_entry(bench, asked, found.left)
+        return bench, replace(looked, blocks={**found.blocks, **looked.blocks})
+    return bench, looked_at(bench, seen, options, asked, known)
+
+
+def _presuming(
+    subject: Subject,
+    seen: Observations,
+    gradient: Mapping[str, Array],
+    eps: float,
+    rng: np.random.Generator,
+    options: Options,
+    chosen: Reference,
+) -> Bench:
+    """The subject on the bench, its rounding taken to be the least that it can be, for which nothing is evaluated."""
+    level = joint.presumed(subject.blocks, gradient, eps=eps)
+    return _on_the_bench(subject, seen, gradient, Levels(gradient, level, level, 0), chosen, rng, options)
 
 
 def _there(seen: Observations, gradient: Mapping[str, Array]) -> Mapping[str, Array] | None:

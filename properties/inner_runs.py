@@ -1,6 +1,6 @@
 """Runs of pytest inside a test: with the plugin loaded, in a folder and a process of their own.
 
-A test module that uses them says ``from inner_runs import run`` and ``pytest_plugins = ["pytester"]``.
+A test module that uses them says ``from inner_runs import run, forks`` and ``pytest_plugins = ["pytester"]``.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import Forked, Source
 
 from bptt_check.report.journal import read_journal
 
@@ -77,10 +78,14 @@ class Ran:
 
 @dataclass
 class Runs:
-    """Runs pytest in ``folder``; ``environment`` is that of its process."""
+    """Runs pytest in ``folder``; ``environment`` is that of its process.
+
+    ``forks``: what runs are forked off; ``None``: each is a new interpreter, which has loaded nothing.
+    """
 
     folder: Path
     environment: dict[str, str]
+    forks: Source | None
     plugin: tuple[str, ...] = ("-p", "bptt_check.plugin")
 
     def write(self, source: str, name: str = "test_inner.py", *, checked: bool = False) -> Path:
@@ -97,14 +102,16 @@ class Runs:
         sources = [path.read_text(encoding="utf-8") for path in self.folder.rglob("*.py")]
         return any(word in text for text in [*sources, *options] for word in ("hypothesis", "gradient_property"))
 
-    def begin(self, *options: str, cwd: Path | None = None) -> subprocess.Popen[str]:
+    def begin(self, *options: str, cwd: Path | None = None) -> subprocess.Popen[str] | Forked:
         """Start pytest in a process group of its own."""
         without = ("-p", "no:cacheprovider", *FOLDERS, *(() if "randomly" in options else SHUFFLING))
-        command = [sys.executable, "-m", "pytest", "-q", *without, *self.plugin, *options]
+        arguments = ["-q", *without, *self.plugin, *options]
         if not self.searches(options):
-            command += ["-p", "no:hypothesispytest"]
+            arguments += ["-p", "no:hypothesispytest"]
+        if self.forks is not None:
+            return self.forks.run(arguments, cwd=cwd or self.folder, environment=self.environment)
         return subprocess.Popen(
-            command,
+            [sys.executable, "-m", "pytest", *arguments],
             cwd=cwd or self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -114,7 +121,7 @@ class Runs:
             preexec_fn=heeding_ctrl_c,
         )
 
-    def end(self, process: subprocess.Popen[str]) -> Ran:
+    def end(self, process: subprocess.Popen[str] | Forked) -> Ran:
         """Wait for it."""
         try:
             said, _ = process.communicate(timeout=180)
@@ -127,8 +134,18 @@ class Runs:
         return self.end(self.begin(*options))
 
 
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Source | None]:
+    """What runs are forked off, where processes can be; coverage of forked ones would not be counted."""
+    if not hasattr(os, "fork") or any(name.startswith("COVERAGE") for name in os.environ):
+        yield None
+        return
+    with Source(tmp_path_factory.mktemp("runs")) as made:
+        yield made
+
+
 @pytest.fixture
-def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Runs:
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, forks: Source | None) -> Runs:
     """Runs pytest with the plugin; nothing of the run around it is passed on."""
     for name in [*os.environ]:
         around = ("PYTEST_XDIST", "PYTEST_CURRENT", "GITHUB_", "COV_", "COVERAGE_FILE", "HYPOTHESIS")
@@ -136,7 +153,7 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Runs:
             monkeypatch.delenv(name)
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    return Runs(pytester.path, environment)
+    return Runs(pytester.path, environment, forks)
 
 
 def until(condition: Callable[[], bool], *, seconds: float = 60) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from bptt_check.differences import Central, ComplexStep, Richardson
 from bptt_check.differences.evaluate import along, partials
-from bptt_check.differences.noise import noise_level
+from bptt_check.differences.ladder import laddered
+from bptt_check.differences.noise import noise_at, noise_level, unit
 from bptt_check.differences.stairs import step_height
 
 FUNCTIONS = {
@@ -117,3 +118,29 @@ def test_a_directional_derivative_is_the_gradient_along_the_direction():
     direction = {"a": np.array([1.0, -2.0]), "b": np.array([0.5])}
     estimate = along(ComplexStep(), lambda p: (p["a"] ** 2).sum() * p["b"][0], point, direction)
     assert float(estimate.value) == pytest.approx(2 * 2.0 * (0.3 - 2.0) + 0.5 * 1.09, rel=1e-14)
+
+
+def test_wide_steps_that_find_next_to_nothing_do_not_outdo_finer_ones():
+    """A bounded function far below its own noise: however wide the step, what it changes by stays the same."""
+    noise = np.random.default_rng(0).normal(size=10**5)
+
+    def loss(x):
+        return 6.0 + 5e-14 * np.tanh(x) + 1e-15 * noise[int(abs(x) * 1e6) % 10**5]
+
+    found = laddered(lambda method: method(loss, noise=1e-15))
+    assert abs(float(found.value) - 5e-14) <= 10 * float(found.error)
+
+
+@given(exponent=st.integers(-60, 0), seed=st.integers(0, 2**20))
+def test_values_that_were_rounded_at_a_coarser_unit_than_their_own_tell_it(exponent, seed):
+    whole = np.random.default_rng(seed).integers(2**20, 2**21, 40) | 1
+    assert unit(np.ldexp(whole.astype(float), exponent)) == 2.0**exponent
+    assert unit(np.ldexp(whole.astype(np.longdouble), exponent)) == 2.0**exponent
+
+
+def test_a_loss_that_stands_still_between_coarse_steps_is_as_noisy_as_these():
+    def loss(p):
+        return abs(np.tanh(p["u"])) + p["u"]  # at −1e-7: 25 ulps of the two terms, that stand still nearby
+
+    noise = noise_at(loss, {"u": np.array(-1e-7)}, direction={"u": np.array(0.1)})
+    assert noise >= np.spacing(1e-7) / 4

@@ -14,13 +14,14 @@ from bptt_check import LSTM, Subject, Verdict, check
 from bptt_check.laws.compare import compare
 from bptt_check.laws.directions import woven
 from bptt_check.laws.table import law_named
-from bptt_check.lstm import fused, fused_memory, fused_passes
+from bptt_check.lstm import fused, fused_memory, fused_passes, fused_wide, products
 from bptt_check.lstm.backward import backward
 from bptt_check.lstm.problem import Problem
 from bptt_check.lstm.tangent import tangent
 from bptt_check.lstm.variants import FGR, NP, POST, VARIANTS
 
 CELLS = [variant for variant in VARIANTS if variant is not FGR]
+LARGE = (2, 20, 70, 128)  # wide, and beyond what kernels for small products take
 SHAPES = [(4, 2, 5, 3), (1, 1, 1, 1), (5, 1, 3, 4), (3, 4, 1, 1), (3, 1, 2, fused_memory.NARROW + 1), (1, 7, 3, 2)]
 ACROSS_CHUNKS = [(fused_memory.ROWS + 9, 1, 2, 3), (2 * fused_memory.ROWS // 4 + 1, 4, 2, 3)]
 ULPS = 256
@@ -81,6 +82,18 @@ def test_outputs_and_all_derivatives_are_those_of_the_equations(shape, variant, 
     assert off <= ULPS * eps, name
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_so_they_are_at_sizes_where_products_are_cut(kind):
+    problem = drawn(NP, LARGE, kind=kind)
+    h, readable, quick = both(problem)
+    memory = taped(problem)._memory
+    assert fused_wide.is_wide(memory)
+    assert len(memory.back.square) == (2 if products.small_kernels() else 1)
+    assert np.abs(taped(problem).h - h).max() <= ULPS * np.finfo(kind).eps
+    off, name = worst(readable, quick)
+    assert off <= ULPS * np.finfo(kind).eps, name
+
+
 @given(
     variant=st.sampled_from(CELLS),
     shape=st.tuples(st.integers(1, 7), st.integers(1, 4), st.integers(1, 5), st.integers(1, 6)),
@@ -127,6 +140,60 @@ def test_how_many_steps_are_worked_on_at_a_time_makes_no_difference(monkeypatch,
         np.testing.assert_allclose(pieces[1], whole[1], rtol=1e-12, atol=1e-13)
         for name, array in whole[0].items():
             np.testing.assert_allclose(pieces[0][name], array, rtol=1e-11, atol=1e-13, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("variant", CELLS, ids=lambda v: v.name)
+def test_nor_how_its_products_are_cut(monkeypatch, variant, kind):
+    """Gate by gate or all at once, what x adds had ahead or not, in bands of columns and of rows."""
+    problem = drawn(variant, (5, 4, 6, 8), kind=kind)
+    level, eps = problem.slope(problem.trace()), np.finfo(kind).eps
+    whole = taped(problem)
+    expected = problem.derivatives(fused.backward(whole, level, steps=True))
+    n = len(whole._memory.blocks)
+    monkeypatch.setattr(products, "small_kernels", lambda: True)
+    monkeypatch.setattr(products, "NARROWEST", 1)
+    monkeypatch.setattr(products, "FEWEST", 1)
+    for small, ahead, bands in ((0, True, 1), (4 * n * 8 * 2, True, 4), (4 * 15 * 8, False, None)):
+        monkeypatch.setattr(products, "SMALL", small)
+        cut = taped(problem)
+        memory = cut._memory
+        assert memory.ahead is ahead and (bands is None or len(memory.back.square) == bands)
+        np.testing.assert_allclose(cut.h, whole.h, rtol=ULPS * eps, atol=ULPS * eps)
+        off, name = worst(expected, problem.derivatives(fused.backward(cut, level, steps=True)))
+        assert off <= ULPS * eps, name
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_nor_whether_slopes_are_kept(monkeypatch, kind):
+    problem = drawn(NP, (5, 3, 6, 4), kind=kind)
+    level, tape = problem.slope(problem.trace()), taped(problem)
+    assert not fused_wide.is_wide(tape._memory)
+    handed = {"dh_next": np.ones((3, 4), kind), "ds_next": np.full((3, 4), 0.5, kind)}
+    kept = problem.derivatives(fused.backward(tape, level, steps=True, **handed))
+    monkeypatch.setattr(fused_wide, "WIDE", 1)
+    assert fused_wide.is_wide(tape._memory)
+    for steps in (1, 2, 5):
+        monkeypatch.setattr(fused_memory, "STEPS", steps)
+        again = taped(problem)
+        off, name = worst(kept, problem.derivatives(fused.backward(again, level, steps=True, **handed)))
+        assert off <= ULPS * np.finfo(kind).eps, name
+        lean, full = fused.backward(again, level, **handed), fused.backward(again, level, steps=True, **handed)
+        assert all(np.array_equal(lean.weights[name], full.weights[name]) for name in lean.weights)
+
+
+def test_a_fault_in_the_loop_for_wide_states_does_not_pass_the_check(monkeypatch):
+    monkeypatch.setattr(fused_wide, "WIDE", 1)
+    assert check(as_subject(NP)).verdict is Verdict.AGREES
+
+    def wrong(m, dl, hand, *, keep):
+        for first, last in run_wide(m, dl, hand, keep=keep):
+            m.back.dz[: last - first, :, 2] *= 1 + 1e-6
+            yield first, last
+
+    run_wide = fused_passes.run_wide
+    monkeypatch.setattr(fused_passes, "run_wide", wrong)
+    assert check(as_subject(NP)).verdict is Verdict.DISAGREES
 
 
 @pytest.mark.parametrize("shape", [(7, 1, 3, 4), (7, 2, 3, 4)], ids=str)

@@ -7,7 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inner_runs import either_way, run
+from inner_runs import either_way, forks, run
 
 from bptt_check.report.github import SUMMARY_LIMIT, harmless, step_summary, workflow_commands
 from bptt_check.report.record import record_of
@@ -18,7 +18,7 @@ from bptt_check.results import Block, Result, Verdict
 from bptt_check.testing.ending import STEP_SUMMARY_LIMIT
 
 pytest_plugins = ["pytester"]
-__all__ = ["run"]
+__all__ = ["forks", "run"]
 
 
 def a_summary(*names, wrong=True, blocks=1, lost=()):

@@ -8,10 +8,10 @@ import sys
 import tomllib
 
 import pytest
-from inner_runs import HEAD, ROOT, either_way, run
+from inner_runs import HEAD, ROOT, either_way, forks, run
 
 pytest_plugins = ["pytester"]
-__all__ = ["run"]
+__all__ = ["forks", "run"]
 
 
 def test_a_right_gradient_passes_and_is_in_the_reports(run):
@@ -282,6 +282,7 @@ def test_in_the_middle(request): request.getfixturevalue("gradient_record")(resu
 @pytest.mark.parametrize("options", [(), ("--collect-only",), ("--setup-plan",)], ids=["run", "collected", "planned"])
 def test_nothing_is_written_and_nothing_loaded_where_no_gradient_is_checked(run, processes, options):
     source = "def test_it(): pass\n" if not options else KEPT
+    run.forks = None
     (run.folder / "conftest.py").write_text(
         """
 import sys
@@ -313,6 +314,7 @@ def test_the_plugin_may_be_named_in_every_way_at_once(run):
     run.environment["PYTHONPATH"] += f":{installed.parent}" if sys.platform != "win32" else f";{installed.parent}"
     (run.folder / "conftest.py").write_text(f"pytest_plugins = ['{name}']\n", encoding="utf-8")
     run.write(KEPT)
+    run.forks = None  # a plugin that is loaded too early is warned of there
     for plugin in (("-p", name), ()):
         run.plugin = plugin
         ran = run.end(run.begin())

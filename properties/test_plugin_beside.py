@@ -6,10 +6,10 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from inner_runs import DEPENDS_ON_TIME, comparable, either_way, needs, run
+from inner_runs import DEPENDS_ON_TIME, comparable, either_way, forks, needs, run
 
 pytest_plugins = ["pytester"]
-__all__ = ["run"]
+__all__ = ["forks", "run"]
 
 MIXED = """
 import numpy as np

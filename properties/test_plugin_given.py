@@ -9,14 +9,14 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inner_runs import run
+from inner_runs import forks, run
 
 from bptt_check import Subject, UsageError, gradient_property
 from bptt_check.strategies import CellCase, cell_cases
 from bptt_check.testing.examples import decade, in_decades
 
 pytest_plugins = ["pytester"]
-__all__ = ["run"]
+__all__ = ["forks", "run"]
 
 CELL = """
 class Scale:

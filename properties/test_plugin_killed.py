@@ -15,16 +15,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inner_runs import either_way, needs, run, until
+from inner_runs import either_way, forks, needs, run, until
 from reporting import a_journal, a_record
 
 from bptt_check.errors import ReportError
 from bptt_check.report.journal import read_journal
 from bptt_check.report.left import journal_of, read_run
 from bptt_check.report.parts import Part, put_in_place
+from bptt_check.testing.gathering import Gathering
 
 pytest_plugins = ["pytester"]
-__all__ = ["run"]
+__all__ = ["forks", "run"]
 
 FEW = """
 @pytest.mark.parametrize("k", range(4))
@@ -231,6 +232,27 @@ def test_ctrl_c_keeps_what_was_found_and_does_not_read_as_passed(run, processes)
     assert not report["complete"] and not report["ended"] and report["verdict"] == "INCONCLUSIVE"
     assert "INCOMPLETE" in ran.said
     assert [name for name in ran.left() if "running" in name] == []
+
+
+def test_ctrl_c_while_results_are_gathered_loses_none(tmp_path, monkeypatch, request):
+    gathering = Gathering(request.config, tmp_path)
+    a_journal(tmp_path / "gw0.jsonl", a_record(1), a_record(2))
+    records = Part.new
+
+    def interrupted(part):
+        found = records(part)
+        os.kill(os.getpid(), signal.SIGINT)
+        return found
+
+    monkeypatch.setattr(Part, "new", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            gathering.gather("gw0")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    gathering._journal.abandon()
+    assert names(read_journal(tmp_path / "run.jsonl")) == ["case 1", "case 2"]
 
 
 @either_way

@@ -9,9 +9,9 @@ from typing import Any
 
 from bptt_check.campaign.shapes import Shape, shape_of
 from bptt_check.errors import UsageError
-from bptt_check.report.files import write_atomically
 from bptt_check.report.strict import NotStrictError, compact, parse
 from bptt_check.report.text import clean
+from bptt_check.report.writing import write_atomically
 
 KIND = "bptt-check case"
 SIZE_LIMIT = 64 * 2**20

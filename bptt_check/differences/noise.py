@@ -21,6 +21,7 @@ WIDEST = 1e-5  # spacing, in units of the direction, up to which values that sta
 FARTHEST = 1e-2  # spacing up to which noise is looked for: a staircase may have treads that wide
 SPACINGS = tuple(2.0**k for k in (0, 10, 20, 25, 29, 35, 40, 45, 50))  # of neighbours, in units of 50 ulps
 JUMPS = 2  # of nine values that a staircase has at least; a single jump is a place of its own
+DISTINCT = 3  # values that tell of what they are all multiples
 SHARP = 0.5  # share of the steepest interval's departure from the trend that a jump in another has
 PARTS = 8  # into which an interval is divided
 LEFT = 0.25  # of the noise, that must be left of a jump however near to it one looks
@@ -82,7 +83,24 @@ def noise_at(
         if larger <= CONSTANT * noise or any(_jumps(at, seen[j], spacings[j], ulp, larger) for j in (k, k + 1)):
             noise = larger
     close = [each for each, spacing in zip(seen, spacings, strict=False) if spacing <= WIDEST or each is seen[0]]
-    return max(noise, *(_stair(each) / 2 for each in close))
+    return max(noise, unit(np.concatenate(seen)) / 2, *(_stair(each) / 2 for each in close))
+
+
+def unit(values: Array) -> float:
+    """The largest power of 2 of which all values are multiples, 0 where they are fewer than three.
+
+    It is far above the values' own last place where they are a small difference of large terms, or were rounded to a
+    coarser type: then they are multiples of the last place of those.
+    """
+    digits = np.finfo(values.dtype).nmant + 1
+    fractions, exponents = np.frexp(np.unique(np.abs(values[np.isfinite(values) & (values != 0)])))
+    if len(fractions) < DISTINCT:
+        return 0.0
+    whole = [int(fraction) for fraction in np.ldexp(fractions, digits)]
+    return min(
+        float(np.ldexp(float(each & -each), int(exponent) - digits))
+        for each, exponent in zip(whole, exponents, strict=True)
+    )
 
 
 def _jumps(at: Callable[[Any], Any], values: Array, spacing: Any, ulp: float, noise: float) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bptt_check.lstm.activations import LOGISTIC, activation_named, logistic
+from bptt_check.lstm.activations import activation_named, logistic
 from bptt_check.lstm.params import Parameters
 from bptt_check.lstm.variants import Gate, Variant
 
@@ -65,10 +65,12 @@ def turned(W: Array) -> Array:
 
 def over_time(steps: Steps) -> Array:
     """The arrays of T steps, (…, B, H) each, as one: (…, T, B, H). Leading axes may differ from step to step."""
-    alike = len({step.shape for step in steps}) == 1
-    if alike and steps[0].ndim == 2:
-        return np.array(steps)
-    return np.concatenate([step[..., None, :, :] for step in (steps if alike else np.broadcast_arrays(*steps))], -3)
+    try:
+        together = np.array(steps)
+    except ValueError:
+        together = np.array(np.broadcast_arrays(*steps))
+    leading = range(1, together.ndim - 2)
+    return together.transpose(*leading, 0, -2, -1) if leading else together
 
 
 def forward(
@@ -100,42 +102,45 @@ def forward(
     """
     input_activation = activation_named(variant.input_activation).function
     output_activation = activation_named(variant.output_activation).function
-    peepholed = variant.peepholed
     before = {k: (gates0 or {}).get(k, np.zeros_like(s0)) for k in ("i", "f", "o")}
     steps = {k: [before[k]] for k in ("i", "f", "o")}
     z: dict[str, Steps] = {k: [_no_slot] for k in variant.blocks}
     trace = Trace(variant, weights, stepwise(x), [h0], [s0], [_no_slot], **steps, z=z)
     h, s = trace.h, trace.s
-    W = {k: {j: turned(weights[f"W_{k}{j}"]) for j in variant.sees(k)} for k in variant.blocks}
+    kind = {k: variant.gate(k) for k in steps}
+    p = {k: row(weights[f"p_{k}"]) for k in variant.peepholed}
     of_x: dict[str, Steps] = {}
+    others: dict[str, list[tuple[Steps, Array]]] = {}                     # what else z_k sees, and its matrix
     for k in variant.blocks:                                              # of x, for all steps at once
-        b_k, W_kx = row(weights[f"b_{k}"]), W[k].pop("x")[..., None, :, :]
+        b_k, W_kx = row(weights[f"b_{k}"]), turned(weights[f"W_{k}x"])[..., None, :, :]
         of_x[k] = stepwise(row(b_k) + x @ W_kx)                           # (T, B, H)  F1, F2
+        others[k] = [(getattr(trace, j), turned(weights[f"W_{k}{j}"])) for j in variant.sees(k) if j != "x"]
 
     def preactivation(k: str, t: int) -> Array:
         z_k = of_x[k][t]                                                  # (B, H)  F2
-        for j, W_kj in W[k].items():
-            z_k = z_k + trace.seen(j, t) @ W_kj                           # (B, H)  F1, F2
-        if k in peepholed:                                                # o is computed after s, and sees s(t)
-            z_k = z_k + row(weights[f"p_{k}"]) * s[t if k == "o" else t - 1]  # (B, H)  F2, peephole
+        for steps_j, W_kj in others[k]:
+            z_k = z_k + steps_j[t - 1] @ W_kj                             # (B, H)  F1, F2
+        if k in p:                                                        # o is computed after s, and sees s(t)
+            z_k = z_k + p[k] * s[t if k == "o" else t - 1]                # (B, H)  F2, peephole
         return z_k                                                        # (B, H)  F1, F2
 
     def gate(k: str, t: int) -> Array:
-        if variant.gate(k) is Gate.OPEN:
+        if kind[k] is Gate.OPEN:
             return np.ones_like(s[t - 1])                                 # (B, H)  F4, open
-        if variant.gate(k) is Gate.COUPLED:                               # 1 − σ(z) is σ(−z)
+        if kind[k] is Gate.COUPLED:                                       # 1 − σ(z) is σ(−z)
             return tap("f", t, logistic(-z["i"][t]) - (trace.i[t] - logistic(z["i"][t])))  # (B, H)  F5, f = 1 − i
-        z[k].append(tap(f"z_{k}", t, preactivation(k, t)))                # (B, H)  F2
-        return tap(k, t, LOGISTIC.function(z[k][t]))
+        z_k = tap(f"z_{k}", t, preactivation(k, t))                       # (B, H)  F2
+        z[k].append(z_k)
+        return tap(k, t, logistic(z_k))
 
     for t in range(1, trace.T + 1):
-        z["g"].append(tap("z_g", t, preactivation("g", t)))               # (B, H)  F2
-        trace.g.append(g := tap("g", t, input_activation(z["g"][t])))     # (B, H)  F3
+        z["g"].append(z_g := tap("z_g", t, preactivation("g", t)))        # (B, H)  F2
+        trace.g.append(g := tap("g", t, input_activation(z_g)))           # (B, H)  F3
         trace.i.append(i := gate("i", t))                                 # (B, H)  F4
         trace.f.append(f := gate("f", t))                                 # (B, H)  F5
-        s.append(tap("s", t, g * i + s[t - 1] * f))                       # (B, H)  F7
+        s.append(s_t := tap("s", t, g * i + s[t - 1] * f))                # (B, H)  F7
         trace.o.append(o := gate("o", t))                                 # (B, H)  F6
-        h.append(tap("h", t, output_activation(s[t]) * o))                # (B, H)  F8
+        h.append(tap("h", t, output_activation(s_t) * o))                 # (B, H)  F8
     return trace
 
 

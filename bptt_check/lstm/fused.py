@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +39,8 @@ from bptt_check.lstm.backward import Gradients
 from bptt_check.lstm.fused_memory import Memory, refuse_unknown
 from bptt_check.lstm.fused_passes import run_backward, run_forward, run_tangent
 from bptt_check.lstm.params import Parameters, draw, shapes
+from bptt_check.lstm.products import multiply_rows
+from bptt_check.lstm.unbuffered import unbuffered
 from bptt_check.lstm.variants import Gate, Variant, variant_named
 
 Array = np.ndarray[Any, Any]
@@ -131,7 +134,8 @@ class LSTM:
             memory.seen[first] = memory.tape[0, memory.at["s"]]
             if h0 is not None:
                 _shaped("h0", h0, (B, H))
-        run_forward(memory)
+        with _on_views(memory):
+            run_forward(memory)
         tape = Tape(self.variant, memory.h.copy(), memory.tape[-1, memory.at["s"]].copy(), memory)
         self._kept.append((memory, weakref.ref(tape)))
         return tape
@@ -215,7 +219,7 @@ def backward(
     """
     m, back = tape._memory, tape._memory.back
     T, B, D, H, n = m.T, m.B, m.D, m.H, len(m.blocks)
-    dl = _shaped("dl_dh", dl_dh, (T, B, H))
+    dl = _shaped("dl_dh", dl_dh, (T, B, H)).astype(m.kind, copy=False, casting="same_kind")
     back.recurrent[...] = 0 if dh_next is None else _shaped("dh_next", dh_next, (B, H))
     back.carry[...] = 0 if ds_next is None else _shaped("ds_next", ds_next, (B, H))
     dW, dp, dx = np.empty_like(m.packed), np.zeros_like(m.peepholes), np.empty((T, B, D), m.kind)
@@ -223,25 +227,26 @@ def backward(
     each_p = np.zeros((T, *dp.shape), m.kind) if by_step else None
     d = {name: np.empty((T, B, H), m.kind) for name in _intermediates(m.variant)} if steps else {}
     np.copyto(back.inputs, m.packed[:, H : H + D])
-    for first, last in run_backward(m, dl, keep=steps):
-        k = last - first
-        dz = back.dz[:k].reshape(k * B, n * H)
-        seen = m.seen[first:last].reshape(k * B, -1)
-        if last == T:
-            dz.T.dot(seen, dW)                                            # (n H, K)  as B5, B6
-        else:
-            np.add(dW, dz.T.dot(seen, back.part), dW)
-        dz.dot(back.inputs, dx[first:last].reshape(k * B, D))             # (c B, D)  as B7
-        for gate in m.variant.peepholed:
-            s = m.tape[first + 1 : last + 1, m.at["s"]] if gate == "o" else m.tape[first:last, m.at["s"]]
-            terms = (back.dz[:k, :, m.at[gate]] * s).sum(axis=1)          # (c, H)  as B5, peephole
-            dp[m.at[gate]] += terms.sum(axis=0)
-            if each_p is not None:
-                each_p[first:last, m.at[gate]] = terms
-        if each is not None:
-            np.matmul(dz.reshape(k, B, -1).swapaxes(1, 2), m.seen[first:last], each[first:last])  # as P1
-        if d:
-            _keep_steps(m, d, first, last)
+    with _on_views(m):
+        for first, last in run_backward(m, dl, keep=steps):
+            k = last - first
+            dz = back.dz[:k].reshape(k * B, n * H)
+            seen = m.seen[first:last].reshape(k * B, -1)
+            if last == T:
+                dz.T.dot(seen, dW)                                            # (n H, K)  as B5, B6
+            else:
+                np.add(dW, dz.T.dot(seen, back.part), dW)
+            multiply_rows(dz, back.inputs, dx[first:last].reshape(k * B, D))  # (c B, D)  as B7
+            for gate in m.variant.peepholed:
+                s = m.tape[first + 1 : last + 1, m.at["s"]] if gate == "o" else m.tape[first:last, m.at["s"]]
+                terms = (back.dz[:k, :, m.at[gate]] * s).sum(axis=1)          # (c, H)  as B5, peephole
+                dp[m.at[gate]] += terms.sum(axis=0)
+                if each_p is not None:
+                    each_p[first:last, m.at[gate]] = terms
+            if each is not None:
+                np.matmul(dz.reshape(k, B, -1).swapaxes(1, 2), m.seen[first:last], each[first:last])  # as P1
+            if d:
+                _keep_steps(m, d, first, last)
     return Gradients(
         weights=Parameters(m.named(dW, dp)),
         x=dx,
@@ -286,8 +291,14 @@ def tangent(tape: Tape, along: Mapping[str, Array]) -> Array:
             view[...] = v[name]
     vh = np.empty((m.T, m.B, m.H), m.kind)
     zero = np.zeros((m.B, m.H), m.kind)
-    run_tangent(m, vW, vp, v.get("x"), np.ascontiguousarray(v.get("h0", zero)), v.get("s0", zero), vh)
+    with _on_views(m):
+        run_tangent(m, vW, vp, v.get("x"), np.ascontiguousarray(v.get("h0", zero)), v.get("s0", zero), vh)
     return vh
+
+
+def _on_views(m: Memory) -> AbstractContextManager[None]:
+    """Operations without NumPy's buffers where views of a step are not plain vectors."""
+    return nullcontext() if m.B == 1 else unbuffered()
 
 
 def _keep_steps(m: Memory, d: Mapping[str, Array], first: int, last: int) -> None:

@@ -8,7 +8,8 @@ name      shape            what lies where, and why
 ========  ===============  ========================================================================================
 seen      (T+1, B, K)      [h(t−1), x(t), 1], K = H + D + 1: F1 without a copy; dW and db are one product with it
 packed    (n H, K)         all weights, block below block, as B7 reads them
-turned    (K, n H)         the same transposed, which the product of F2 is faster with, the rows of gates halved
+turned    (n, K, H)        the same transposed, which the product of F2 is faster with, those of gates halved; (K, n H)
+                           where z is not had gate by gate (products.py)
 tape      (T+1, n+2, B, H) per step o, i, f, g, s(t−1), tanh s(t): all σ in one piece, [i, f] ⊙ [g, s(t−1)] in another
 slopes    (e, n+2, B, H)   per step what B2–B4 and B8 multiply by: for ds, for each dz, for ds_next
 dz        (c, B, n, H)     per step all dz in one piece, and those of all c steps one matrix
@@ -30,10 +31,11 @@ import numpy as np
 
 from bptt_check.lstm.aligned import empty, full
 from bptt_check.lstm.params import shapes
+from bptt_check.lstm.products import band_of_columns, by_gate
 from bptt_check.lstm.variants import Gate, Variant
 
 Array = np.ndarray[Any, Any]
-ROWS = 1024  # rows (steps × sequences) of dz that the backward pass works on at a time,
+ROWS = 512  # rows (steps × sequences) of dz that the backward pass works on at a time,
 STEPS = 256  # but no more steps
 CACHE = 1 << 18  # bytes of slopes among them that are computed at a time
 SMALL, AT_HAND = 2048, 128  # a state of up to so many numbers: the forward pass has views of so many steps only
@@ -46,7 +48,7 @@ class Step(NamedTuple):
     ``None`` where the cell has no such thing.
     """
 
-    seen: Array  # (B, K)
+    seen: Array  # (B, K), or of what comes from the step before alone (B, H), see ``Memory.ahead``
     raw: Array  # where the tanh of the early blocks goes
     sigmas: Array  # those of them that become σ
     gates: Array  # i and f, (2, B, H), where the cell has both
@@ -79,11 +81,13 @@ class Memory:
         self.at = {name: m for m, name in enumerate((*self.blocks, "s", "a"))}
         n, K = len(self.blocks), H + D + 1
         self.seen = full((T + 1, B, K), 1, kind)
-        self.packed, self.turned = full((n * H, K), 0, kind), empty((K, n * H), kind)
-        self.peepholes = np.zeros((n, H), kind)
+        self.packed, self.peepholes = full((n * H, K), 0, kind), np.zeros((n, H), kind)
+        self.by_gate = by_gate(B, K, H)
+        self.ahead = B > 1 and not self.by_gate  # whether what x adds to z is had for many steps at once
+        self.turned = empty((n, K, H) if self.by_gate else (K, n * H), kind)
         self.halves = np.repeat([0.5] * len(self.gates) + [1.0], H).astype(kind)
         self.tape = empty((T + 1, n + 2, B, H), kind)
-        self.z, self.pair = empty((B, n * H), kind), empty((2, B, H), kind)
+        self.z, self.pair = empty((n, B, H), kind), empty((2, B, H), kind)
         self.h = self.seen[1:, :, :H] if variant.feedback == "h" else empty((T, B, H), kind)
         self.half, self.one = np.array(0.5, kind), np.array(1, kind)
         self.indices = self._indices()
@@ -119,7 +123,11 @@ class Memory:
             if given.shape != place.shape:
                 raise ValueError(f"weights: {name} has shape {given.shape}; here it must be {place.shape}")
             place[...] = given
-        np.multiply(self.packed.T, self.halves, self.turned)
+        if self.by_gate:
+            n, K, H = self.turned.shape
+            np.multiply(self.packed.reshape(n, H, K).swapaxes(1, 2), self.halves.reshape(n, 1, H), self.turned)
+        else:
+            np.multiply(self.packed.T, self.halves, self.turned)
 
     def named(self, matrix: Array, peepholes: Array) -> dict[str, Array]:
         """Views by name of arrays whose last axes are laid out as ``packed`` and ``peepholes``."""
@@ -178,7 +186,7 @@ class Memory:
         both = "i" in at and "f" in at
         after = flat(self.tape_now[t + 1, at["s"]])
         return Step(
-            seen=self.seen_now[t, 0] if self.B == 1 else self.seen_now[t],
+            seen=self.seen_now[t, 0] if self.B == 1 else self.seen_now[t, :, : self.H if self.ahead else None],
             raw=flat(now[self.early]),
             sigmas=flat(now[self.early.start : len(self.gates)]),
             gates=flat(now[at["i"] : at["f"] + 1]) if both else _none,
@@ -208,7 +216,9 @@ class Back:
         self.dh, self.ds = empty((c, B, H), kind), empty((c, B, H), kind)
         self.dz = empty((c, B, n, H), kind)
         self.carry, self.recurrent = empty((B, H), kind), empty((B, H), kind)
-        self.square = empty((n * H, H), kind)  # the recurrent columns of ``packed``,
+        w = band_of_columns(B, n * H, H, kind)
+        self.square = empty((H // w, n * H, w), kind)  # the recurrent columns of ``packed``, w at a time,
+        self.handed = self.recurrent.reshape(B, -1, w).swapaxes(0, 1)  # where their product with dz goes,
         self.inputs = empty((n * H, D), kind)  # and those of x
         self.part = empty((n * H, K), kind)
         self.first = "o" in memory.blocks  # blocks of dz that come from dh: o, or none

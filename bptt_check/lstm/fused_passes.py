@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 
 from bptt_check.lstm.fused_memory import Memory, Narrow
+from bptt_check.lstm.fused_wide import is_wide, run_wide
+from bptt_check.lstm.products import inputs_ahead
 from bptt_check.lstm.variants import Gate
 
 Array = np.ndarray[Any, Any]
@@ -35,8 +37,13 @@ def run_forward(m: Memory) -> None:
     variant, half, turned = m.variant, m.half, m.turned
     add, multiply, subtract, tanh = np.add, np.multiply, np.subtract, np.tanh
     z, pair, ig, fs = m.flat(m.z), m.flat(m.pair), m.flat(m.pair[0]), m.flat(m.pair[1])
-    by_block = m.block_views(m.z)
+    by_block = m.z[:, 0] if m.B == 1 else m.z
     early = m.flat(by_block[m.early])
+    see = np.matmul if m.by_gate else np.ndarray.dot
+    ahead = inputs_ahead(m.seen[:, :, m.H :], turned[m.H :], m.T, len(m.blocks)) if m.ahead else None
+    if ahead is not None:
+        turned, moved = turned[: m.H], np.empty((m.B, len(turned[0])), m.kind)
+        moved_by_block = m.block_views(moved)
     has_sigmas = bool(len(m.gates) - m.early.start)
     peeping = [k for k in ("i", "f") if k in variant.peepholed]
     if variant.peepholes:
@@ -50,7 +57,11 @@ def run_forward(m: Memory) -> None:
 
     steps = chain.from_iterable(m.steps[:k] for k in m.stretches())
     for seen, raw, sigmas, gates, factors, o, i, f, g, before, s, a, h, again in steps:
-        seen.dot(turned, z)                                               # (B, n H)  as F1, F2
+        if ahead is None:
+            see(seen, turned, z)                                          # (n, B, H)  as F1, F2
+        else:
+            seen.dot(turned, moved)
+            add(next(ahead), moved_by_block, z)                           # (n, B, H)  as F1, F2
         if peeping:
             multiply(p_inner, before, scratch)                            # (1|2, B, H)  as F2, peephole
             add(inner_z, scratch, inner_z)
@@ -99,7 +110,7 @@ def _run_plain_forward(m: Memory) -> None:
     """
     H, half, ones = m.H, m.half, np.ones(3 * m.H, m.kind)
     add, multiply, tanh = np.add, np.multiply, np.tanh
-    raw_z, pair, rows, halves = m.z[0], m.pair.reshape(-1), m.pair.reshape(2, H), np.repeat(half, 2)
+    raw_z, pair, rows, halves = m.z.reshape(-1), m.pair.reshape(-1), m.pair.reshape(2, H), np.repeat(half, 2)
     tanh_out = m.variant.output_activation == "tanh"
     turned = m.turned.copy()
     multiply(turned[:H], half, turned[:H])
@@ -189,12 +200,18 @@ def run_backward(m: Memory, dl: Array, *, keep: bool = False) -> Iterator[tuple[
     """
     back = m.back
     add, multiply = np.add, np.multiply
-    carry, recurrent, square = m.flat(back.carry), m.flat(back.recurrent), back.square
+    carry, recurrent = m.flat(back.carry), m.flat(back.recurrent)
     through_h, has_o = m.variant.feedback == "h", back.first
     dl_rows = dl.reshape(m.T, -1) if m.B == 1 else dl
-    np.copyto(square, m.packed[:, : m.H])
+    np.copyto(back.square, m.packed[:, : m.H].reshape(len(m.packed), len(back.square), -1).swapaxes(0, 1))
+    whole = len(back.square) == 1
+    product: Any = np.ndarray.dot if whole else np.matmul
+    square, handed = (back.square[0], recurrent) if whole else (back.square, back.handed)
     if back.narrow is not None:
         yield from _run_narrow(m, dl, back.narrow, keep)
+        return
+    if is_wide(m):
+        yield from run_wide(m, dl, lambda dz: product(dz, square, handed), keep=keep)
         return
     for last in range(m.T, 0, -back.c):
         first = max(0, last - back.c)
@@ -217,7 +234,7 @@ def run_backward(m: Memory, dl: Array, *, keep: bool = False) -> Iterator[tuple[
                     multiply(C_o, dh, dz_o)                                   # (B, H)  as B3, B4
                 multiply(C, ds, dz_rest)                                      # (n−1, B, H)  as B3, B4
                 multiply(F, ds, carry)                                        # (B, H)  as B8
-                dz.dot(square, recurrent)                                     # (B, H)  as B7
+                product(dz, square, handed)                                   # (B, H)  as B7
                 if not through_h:
                     add(carry, recurrent, carry)                              # (B, H)  as B8s
         yield first, last
@@ -237,7 +254,7 @@ def _run_narrow(m: Memory, dl: Array, narrow: Narrow, keep: bool) -> Iterator[tu
     add, multiply, spread, recurrent = np.add, np.multiply, narrow.spread, narrow.recurrent
     square = narrow.square
     for k in range(q):
-        square[:, k * H : (k + 1) * H] = back.square
+        square[:, k * H : (k + 1) * H] = back.square[0]
         recurrent[k * H : (k + 1) * H] = back.recurrent[0]
     for last in range(m.T, 0, -back.c):
         first = max(0, last - back.c)

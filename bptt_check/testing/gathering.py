@@ -7,7 +7,10 @@ whenever a test has ended. So nothing depends on a worker, or this process, comi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,10 @@ class Gathering:
     def gather(self, worker: str) -> None:
         """Copy what is new in the part of one worker."""
         part = self._parts.setdefault(worker, Part(self._folder / f"{worker}.jsonl"))
+        with interrupted_afterwards():  # what was read and not written would be lost
+            self._copy(part)
+
+    def _copy(self, part: Part) -> None:
         try:
             for record in part.new():
                 if record.kind == PLAN and record.name in self._planned:
@@ -81,3 +88,20 @@ class Gathering:
         except ReportError as error:
             self._trouble = self._trouble or str(error)
         journal.abandon()
+
+
+@contextmanager
+def interrupted_afterwards() -> Iterator[None]:
+    """Ctrl-C waits until what is done inside is done."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+    came: list[Any] = []
+    signal.signal(signal.SIGINT, lambda *how: came.append(how))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            before(*came[0])
