@@ -17,7 +17,7 @@ sys.path[:0] = [str(ROOT / "properties" / "meta"), str(ROOT)]
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402
-from planted import draw  # noqa: E402
+from planted import draw, unsafe  # noqa: E402
 
 from bptt_check import check, reference  # noqa: E402
 from bptt_check.differences import Central, ComplexStep, Richardson  # noqa: E402
@@ -27,10 +27,11 @@ from bptt_check.differences.noise import noise_at  # noqa: E402
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
 
 
-def worst_ratio(family: str, seed: int, *, entries: str) -> float | None:
+def worst_ratio(family: str, seed: int, *, entries: str, float64_only: bool = False) -> float | None:
     """The largest discrepancy of a right gradient in units of its tolerance; ``None`` where the case cannot be used."""
     try:
-        result = check(draw(family, seed).subject, rng=seed, entries=entries)
+        subject = draw(family, seed).subject
+        result = check(unsafe(subject) if float64_only else subject, rng=seed, entries=entries, causes=False)
     except Exception:  # a case that cannot be drawn or that the subject itself refuses
         return None
     ratios = [b.tolerance_ratio for b in result.blocks.values() if b.tolerance_ratio is not None]
@@ -74,6 +75,12 @@ def ratios_table(cases: int, seed: int) -> list[str]:
                 lines.append(f"| {family} | {'yes' if long_double else 'no'} | {entries} | {len(values)} | {figures} |")
                 print(lines[-1], flush=True)
     reference._has_long_double = has
+    for family in ("right", "right but hard"):
+        found = [worst_ratio(family, seed + k, entries="auto", float64_only=True) for k in range(cases)]
+        values = [ratio for ratio in found if ratio is not None]
+        figures = " | ".join(f"{np.quantile(values, q):.2g}" for q in QUANTILES)
+        lines.append(f"| {family}, loss in float64 only | | auto | {len(values)} | {figures} |")
+        print(lines[-1], flush=True)
     return lines
 
 

@@ -66,7 +66,7 @@ def tried(job: tuple[str, int, tuple[str, ...], bool]) -> Trial:
         except RuntimeError:
             return Trial(family, seed)  # no fault of that size can count here
         try:
-            result = check(case.subject, rng=seed, **options(case))
+            result = check(case.subject, rng=seed, causes=False, **options(case))  # why is not asked here
         except Exception as error:  # a check that raises has failed the trial, and the trial goes on
             return Trial(family, seed, f"{case.label}: {error!r}", case.kind, "RAISED")
         accepted = {name: _accepts(name, family, seed) for name in names}

@@ -226,13 +226,14 @@ class Bench:
             own=self.plain.gradient[name].reshape(-1)[entries] if self.plain else None,
         )
 
-    def along(self, v: Point, *, refine: float = 0.0) -> Off:
+    def along(self, v: Point, *, refine: float = 0.0, norm: float | None = None) -> Off:
         """The gradient's prediction along ``v`` against the reference's derivative, scaled so that steps stay small.
 
         ``refine``: the resolution for which real differences are made sharper, on ladders of steps and by their mean.
+        ``norm``: how long ``v`` is, where it is a part of a direction and no step should be longer than in that.
         """
         direction = directions.along(v, self.gradient, self.rounding)
-        norm = self.norm(v)
+        norm = norm or self.norm(v)
         kind = np.result_type(*self.reference.point.values())
         unit = {name: part.astype(kind) / norm for name, part in v.items()}
 

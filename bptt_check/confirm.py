@@ -29,6 +29,7 @@ from bptt_check.sharpen import (
     LOOKED_AT,
     averaged,
     blunt_entries,
+    blunt_places,
     by_means,
     finer,
     most_disputed,
@@ -79,12 +80,16 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     if borne_out and is_grave(bench, comparison):
         return Confirmed(comparison)
     if not bench.reference.exact:
-        comparison = on_ladders(bench, comparison, resolution)
-        blunt = comparison.entries[blunt_entries(comparison, resolution)]
-        if len(blunt) and not comparison.wrong.any() and louder.agrees(bench, comparison.name, blunt, resolution):
+        first, rest = blunt_places(comparison, resolution)
+        comparison = on_ladders(bench, comparison, first)
+        still = blunt_entries(comparison, resolution)[first]
+        if still.any() and _agrees_where_loud(bench, comparison, resolution):
             return Confirmed(comparison, rounding=True)
+        if not still.all():
+            comparison = on_ladders(bench, comparison, rest)
         comparison = by_means(bench, comparison, resolution)
     steady = np.zeros(len(comparison.entries), dtype=bool)
+    kinks: tuple[int, ...] = ()
     disputed = most_disputed(comparison)
     inside = bench.blunt(comparison.name)
     grave = is_grave(bench, comparison) and (not bench.reference.exact or _borne_out(bench, comparison, disputed[:1]))
@@ -96,8 +101,11 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     if len(disputed) and bench.reference.exact:
         comparison = held_against_quotients(bench, comparison, disputed[:1] if grave else disputed)
     elif len(disputed):
-        comparison = finer(bench, comparison, disputed)
-    comparison, kinks = _kinks(bench, comparison, _suspects(bench, comparison, resolution))
+        comparison, kinks = _kinks(bench, comparison, disputed)  # ladders of steps would cost fifty times as much
+        disputed = most_disputed(comparison)
+        comparison = finer(bench, comparison, disputed) if len(disputed) else comparison
+    comparison, more = _kinks(bench, comparison, _suspects(bench, comparison, resolution))
+    kinks += more
     if not bench.reference.exact:
         comparison = seen_from_afar(bench, comparison)
     ambiguous = comparison.wrong & (comparison.difference <= inside + REFERENCE_SAFETY * comparison.error) & ~steady
@@ -111,7 +119,7 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
         blunt = comparison.entries[blunt_entries(comparison, resolution)]
         seen = relieved(bench, comparison.name, blunt, resolution)
         if not seen and not bench.reference.exact:
-            seen = louder.agrees(bench, comparison.name, blunt, resolution)
+            seen = _agrees_where_loud(bench, comparison, resolution)
         return Confirmed(comparison, kinks, rounding=bool(seen))
     relative = float((comparison.difference[ambiguous] / comparison.size[ambiguous]).min())
     cleared = relieved(bench, comparison.name, comparison.entries[ambiguous], min(resolution, relative / 2))
@@ -125,6 +133,12 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     seen_of_them = comparison.seen(resolution)[ambiguous]  # by that wider tolerance still as finely as asked?
     unclear = cleared is None and not ((seen_of_them > 0) & (seen_of_them <= resolution)).all()
     return Confirmed(comparison, kinks, bool(cleared), unclear)
+
+
+def _agrees_where_loud(bench: Bench, c: Comparison, resolution: float) -> bool:
+    """Whether entries that are seen too bluntly here agree where they are loud; nothing may be off here."""
+    blunt = c.entries[blunt_entries(c, resolution)]
+    return bool(len(blunt)) and not c.wrong.any() and louder.agrees(bench, c.name, blunt, resolution)
 
 
 def is_grave(bench: Bench, c: Comparison) -> bool:

@@ -22,6 +22,8 @@ import numpy as np
 from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, ZERO, judge
 from bptt_check.differences import Richardson
+from bptt_check.directions import SMALLEST
+from bptt_check.flat import end_to_end, shapes_of
 from bptt_check.results import Block, Verdict
 from bptt_check.seen import Off
 from bptt_check.subject import Array
@@ -32,8 +34,12 @@ LEAST, MOST = 0.5, 1.5  # between which the size of a multiplier lies
 SUSPECT = (
     0.2  # share of its tolerance beyond which a discrepancy is looked into: this says that all is right, or nothing
 )
+HIDDEN = 1 / REFERENCE_SAFETY  # share of it that the error of a derivative may be, with either sign
+SURE = (1 + HIDDEN) / (SUSPECT + HIDDEN)  # how much larger an error is that exceeds a tolerance
 SAMPLE = 2**14  # entries of a block by which it is told what is typical
 NEEDED = 1600.0  # times the noise of a loss over the resolution, that an entry must change it by to be seen
+CLEAR = 4.0  # tolerances from which what is off along a direction is looked for in its halves
+SAME = 0.2  # share of it by which a half may differ from the whole, or from nothing
 SINGLY = 4  # entries of a block that are compared each by itself, because directions see them too bluntly
 
 
@@ -59,11 +65,11 @@ class _Ray:
 
     @property
     def seen(self) -> float:
-        """The smallest relative error that shows in an entry whose effect is no smaller than the direction's.
+        """The smallest relative error that is looked into in an entry whose effect is no smaller than the direction's.
 
-        It is looked into from SUSPECT of a tolerance, and the derivative's own error may hide as much as that is.
+        That is from SUSPECT of a tolerance, and the derivative's own error may hide as much as that is.
         """
-        return (SUSPECT + 1 / REFERENCE_SAFETY) * self.off.tolerance / LEAST
+        return (SUSPECT + HIDDEN) * self.off.tolerance / LEAST
 
 
 def applies(bench: Bench) -> bool:
@@ -95,6 +101,42 @@ def look(bench: Bench, resolution: float, names: Iterable[str] | None = None) ->
     return Frugal(blocks, tuple(name for name in asked if name not in blocks), cuts)
 
 
+def wrong_entry(bench: Bench, resolution: float) -> tuple[str, int] | None:
+    """Block and flat entry of the one that seems to be wrong; ``None`` where it is none, or not one alone.
+
+    A direction that is off is halved: of one wrong entry either half shows all, and the other nothing.
+    """
+    names = [name for name, a in bench.gradient.items() if a.size]
+    sparing = replace(bench, reference=replace(bench.reference, method=STEPS))
+    for effect in _effects(bench, names, resolution):
+        v = {name: _drawn(bench, name, effect) for name in names}
+        off = sparing.along(v)
+        if np.isfinite(off.discrepancy) and off.ratio > CLEAR:
+            return _halved(sparing, v, off)
+    return None
+
+
+def _halved(bench: Bench, v: Mapping[str, Array], off: Off) -> tuple[str, int] | None:
+    """The entry that makes up for all that is off along ``v``."""
+    flat = end_to_end(shapes_of(v))
+    whole, norm, discrepancy = flat.join(v), bench.norm(v), off.discrepancy
+    first, last = 0, len(whole)
+    while last - first > 1:
+        middle = (first + last) // 2
+        part = np.zeros_like(whole)
+        part[first:middle] = whole[first:middle]
+        of_part = bench.along(flat.split(part), norm=norm)
+        unsure = SAME * abs(discrepancy) + of_part.tolerance
+        if abs(of_part.discrepancy - discrepancy) <= unsure:
+            last = middle
+        elif abs(of_part.discrepancy) <= unsure:
+            first = middle
+        else:
+            return None
+    block = int(flat.owner[first])
+    return list(flat.shapes)[block], first - int(flat.starts[block])
+
+
 def _effects(bench: Bench, names: Iterable[str], resolution: float) -> list[float]:
     """What an entry changes the loss by that counts in full, by direction; none where all are lost in noise."""
     some = [_sampled(np.abs(bench.gradient[name]).reshape(-1)) * bench.scale(name) for name in names]
@@ -116,7 +158,7 @@ def _drawn(bench: Bench, name: str, effect: float) -> Array:
     a = np.abs(bench.gradient[name])
     signs = bench.rng.integers(0, 2, a.shape) * 2 - 1
     size = bench.rng.uniform(LEAST, MOST, a.shape)
-    return np.asarray(signs * size / np.maximum(a, effect / bench.scale(name)))
+    return np.asarray(signs * size / np.maximum(a, max(effect / bench.scale(name), SMALLEST)))
 
 
 def _cut(bench: Bench, name: str, rays: list[_Ray], resolution: float) -> float:
@@ -137,6 +179,7 @@ def _block(bench: Bench, name: str, rays: list[_Ray], cut: float, resolution: fl
             return None
         least = float(size[fine].min())
         finest = min(ray.seen * max(1.0, ray.effect / (scale * least)) for ray in rays)
+        finest = max(finest, min(SURE * finest, resolution))  # what is looked into is seen as finely as asked, or open
         if len(left):
             single = judge(bench.compared(name, left), resolution=resolution)
             if single.verdict is not Verdict.AGREES:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bptt_check import directions, joint, lone
+from bptt_check import directions, frugal, joint, lone
 from bptt_check.alone import BELOW_ROUNDING, FOUND, Alone, drawn, judged
 from bptt_check.bench import Bench, Right
 from bptt_check.compare import Comparison, judge
@@ -143,13 +143,22 @@ def but_for_one(afar: Bench, bench: Bench, wrong: tuple[str, int], resolution: f
     if block.verdict is not Verdict.DISAGREES:
         return None
     mended = lone.put_right(replace(afar, bill=bench.bill), name, entry, float(confirmed.comparison.reference[0]))
-    seen = joint.together(mended, resolution, Pace(bench.sweeping.progress).at)
+    seen = _all_else(mended, resolution)
     if seen is None:
         return None
     size = bench.gradient[name].size
     block = replace(block, compared=size, note=FOUND.format(count=1, size=size), by_step=None, norms=None)
     found = {name: confirmed}
     return Looked({**seen.blocks, name: block}, found_in(bench, found), seen.miss_probability, None, found)
+
+
+def _all_else(mended: Bench, resolution: float) -> Looked | None:
+    """A subject whose one wrong entry was put right, along a few directions; ``None`` where not all agrees."""
+    if not mended.reference.exact:
+        few = frugal.look(mended, resolution)
+        return None if few is None or few.left else Looked(few.blocks, (), 0.0)
+    seen = joint.together(mended, resolution, Pace(mended.sweeping.progress).at)
+    return None if seen is None else Looked(seen.blocks, (), seen.miss_probability)
 
 
 def _settles(bench: Bench, seen: Glance, resolution: float) -> bool:

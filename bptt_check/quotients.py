@@ -36,16 +36,24 @@ def held_against_quotients(bench: Bench, c: Comparison, places: Array) -> Compar
     asked = places[:QUOTIENTS]
     plain = bench.estimate(c.name, c.entries[asked], Richardson())
     told = _told(c, asked, plain)
+    within_reach = True
     if told is Told.NOTHING:  # too blunt; wider steps may be sharper
         wider = bench.estimate(c.name, c.entries[asked], Richardson(widest=WIDER))
         told = _told(c, asked, confirmed(plain, wider))
-    if told is not Told.AGAINST_GRADIENT:
+        within_reach = _within_reach(bench, c, asked, wider)
+    if told is not Told.AGAINST_GRADIENT and within_reach:
         told = _told(c, asked, refined(bench, c.name, c.entries[asked]))
     if told is Told.AGAINST_REFERENCE:
         raise ReferenceUnsafe(f"for an entry of {c.name} a difference quotient contradicts it")
     if told is Told.NOTHING:
         _borne_out_elsewhere(bench, c, c.entries[asked])
     return c
+
+
+def _within_reach(bench: Bench, c: Comparison, places: Array, wider: Estimate) -> bool:
+    """Whether noise alone, over the widest step of any ladder, would leave a discrepancy visible."""
+    least = wider.roundoff * wider.step / (WIDER * bench.scale(c.name))
+    return bool((REFERENCE_SAFETY * least.astype(float) < c.difference[places]).any())
 
 
 class Told(Enum):

@@ -20,7 +20,7 @@ from bptt_check.stairs import from_afar
 from bptt_check.subject import Array
 
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
-MOST_TABLEAUX = 4000  # that are spent on the entries of one block
+MOST_TABLEAUX = 1000  # that are spent on the entries of one block
 AVERAGED = 64  # points an ulp away over which a gradient is averaged that its own rounding blurs
 
 
@@ -40,25 +40,30 @@ def _updated(c: Comparison, places: Array, value: Array, error: Array, noise: Ar
 
 def sharper(bench: Bench, c: Comparison, resolution: float) -> Comparison:
     """Entries that are seen too bluntly once more, on ladders of steps and by means over many."""
-    return by_means(bench, on_ladders(bench, c, resolution), resolution)
+    first, rest = blunt_places(c, resolution)
+    c = on_ladders(bench, c, first)
+    if not blunt_entries(c, resolution)[first].all():
+        c = on_ladders(bench, c, rest)
+    return by_means(bench, c, resolution)
 
 
-def on_ladders(bench: Bench, c: Comparison, resolution: float) -> Comparison:
-    """Entries that are seen too bluntly, on ladders of steps; a sample decides whether that helps."""
+def blunt_places(c: Comparison, resolution: float) -> tuple[Array, Array]:
+    """Places of entries that are seen too bluntly, and not off: a few, which tell whether a look helps, and others."""
     blunt = np.flatnonzero(blunt_entries(c, resolution) & ~c.wrong)
-    for places in (blunt[:QUOTIENTS], blunt[QUOTIENTS:]):
-        if len(places):
-            estimate = once_more.refined(bench, c.name, c.entries[places])
-            c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
-            if blunt_entries(c, resolution)[places].all():
-                break
-    return c
+    return blunt[:QUOTIENTS], blunt[QUOTIENTS:]
+
+
+def on_ladders(bench: Bench, c: Comparison, places: Array) -> Comparison:
+    """Some entries on ladders of steps."""
+    if not len(places):
+        return c
+    estimate = once_more.refined(bench, c.name, c.entries[places])
+    return _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
 
 
 def by_means(bench: Bench, c: Comparison, resolution: float) -> Comparison:
     """What is blunt even so, by the mean over few and then over many tableaux; a sample decides whether that helps."""
-    blunt = np.flatnonzero(blunt_entries(c, resolution) & ~c.wrong)
-    for places in (blunt[:QUOTIENTS], blunt[QUOTIENTS:]):
+    for places in blunt_places(c, resolution):
         if len(places):
             c = _averaged(bench, c, places, resolution)
             if blunt_entries(c, resolution)[places].all():
@@ -111,9 +116,9 @@ def finer(bench: Bench, c: Comparison, places: Array) -> Comparison:
     on a staircase for instance, whose steps lie further apart than noise is looked for.
     """
     first = places[:QUOTIENTS]
-    c = _on_ladders(bench, c, first, scatter=True)
+    c = _held_against(bench, c, first, scatter=True)
     rest = np.flatnonzero(c.wrong) if not c.wrong[first].all() else np.array([], dtype=int)
-    return _on_ladders(bench, c, rest, scatter=len(rest) <= LOOKED_AT) if len(rest) else c
+    return _held_against(bench, c, rest, scatter=len(rest) <= LOOKED_AT) if len(rest) else c
 
 
 def seen_from_afar(bench: Bench, c: Comparison) -> Comparison:
@@ -131,9 +136,8 @@ def seen_from_afar(bench: Bench, c: Comparison) -> Comparison:
     return c
 
 
-def _on_ladders(bench: Bench, c: Comparison, places: Array, *, scatter: bool) -> Comparison:
-    estimate = once_more.refined(bench, c.name, c.entries[places])
-    c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
+def _held_against(bench: Bench, c: Comparison, places: Array, *, scatter: bool) -> Comparison:
+    c = on_ladders(bench, c, places)
     off = places[c.wrong[places]]
     if scatter and len(off):
         error = c.error.copy()

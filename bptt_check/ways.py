@@ -107,14 +107,17 @@ def _by_differences(
     tried: Attempt,
 ) -> tuple[Bench, Looked]:
     """Where a complex step was ``tried`` in vain: a few directions, then as all are what those leave open."""
-    found = None
-    if options.entries != "all":
-        bench = _presuming(subject, seen, gradient, eps, rng, options, few_differences(subject, tried, abs(seen.loss)))
-        found = frugal.look(bench, asked) if frugal.applies(bench) else None
+    found = wrong = None
+    few = _presuming(subject, seen, gradient, eps, rng, options, few_differences(subject, tried, abs(seen.loss)))
+    if options.entries != "all" and frugal.applies(few):
+        found = frugal.look(few, asked)
         if found and not found.left:
-            return bench, Looked(found.blocks, (), 0.0)
-        tried = replace(tried, evaluations=bench.bill.losses - seen.evaluations)
+            return few, Looked(found.blocks, (), 0.0)
+        wrong = None if found else frugal.wrong_entry(few, asked)
+        tried = replace(tried, evaluations=few.bill.losses - seen.evaluations)
     bench = benched(subject, seen, gradient, eps, rng, options, chosen=by_differences(subject, tried))
+    if wrong and (but_for_it := but_for_one(few, bench, wrong, asked)):
+        return bench, but_for_it
     if found and total_size([gradient[name] for name in found.left]) <= DIFFERENCE_ENTRIES:
         looked = entry_by_entry(bench, asked, found.left)
         return bench, replace(looked, blocks={**found.blocks, **looked.blocks})

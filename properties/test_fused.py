@@ -14,7 +14,7 @@ from bptt_check import LSTM, Subject, Verdict, check
 from bptt_check.laws.compare import compare
 from bptt_check.laws.directions import woven
 from bptt_check.laws.table import law_named
-from bptt_check.lstm import fused, fused_memory, fused_passes, fused_products, fused_wide
+from bptt_check.lstm import fused, fused_memory, fused_passes, fused_wide, products
 from bptt_check.lstm.backward import backward
 from bptt_check.lstm.problem import Problem
 from bptt_check.lstm.tangent import tangent
@@ -88,7 +88,7 @@ def test_so_they_are_at_sizes_where_products_are_cut(kind):
     h, readable, quick = both(problem)
     memory = taped(problem)._memory
     assert fused_wide.is_wide(memory)
-    assert len(memory.back.square) == (2 if fused_products.small_kernels() else 1)
+    assert len(memory.back.square) == (2 if products.small_kernels() else 1)
     assert np.abs(taped(problem).h - h).max() <= ULPS * np.finfo(kind).eps
     off, name = worst(readable, quick)
     assert off <= ULPS * np.finfo(kind).eps, name
@@ -151,11 +151,11 @@ def test_nor_how_its_products_are_cut(monkeypatch, variant, kind):
     whole = taped(problem)
     expected = problem.derivatives(fused.backward(whole, level, steps=True))
     n = len(whole._memory.blocks)
-    monkeypatch.setattr(fused_products, "small_kernels", lambda: True)
-    monkeypatch.setattr(fused_products, "NARROWEST", 1)
-    monkeypatch.setattr(fused_products, "FEWEST", 1)
+    monkeypatch.setattr(products, "small_kernels", lambda: True)
+    monkeypatch.setattr(products, "NARROWEST", 1)
+    monkeypatch.setattr(products, "FEWEST", 1)
     for small, ahead, bands in ((0, True, 1), (4 * n * 8 * 2, True, 4), (4 * 15 * 8, False, None)):
-        monkeypatch.setattr(fused_products, "SMALL", small)
+        monkeypatch.setattr(products, "SMALL", small)
         cut = taped(problem)
         memory = cut._memory
         assert memory.ahead is ahead and (bands is None or len(memory.back.square) == bands)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bptt_check import Subject
+from bptt_check.lstm import entries, products
 from bptt_check.lstm.copies import Setting, losses
 from bptt_check.lstm.imaginary import complex_losses, trace_of
 from bptt_check.lstm.losses import LOSS_NAMES, loss_named, pair
@@ -185,3 +186,47 @@ def test_what_the_fast_passes_do_not_take_is_refused():
     whole = pair("whole", lambda h, y: (h - y).sum(), lambda h, y: np.ones_like(h))
     with pytest.raises(ValueError, match="not given as a sum"):
         losses(replace(setting, loss=whole), ("x",), one, one, np.array([1.0]))
+
+
+# --- products in bands, rows worked on where they lie
+
+
+@given(
+    parts=st.integers(1, 4),
+    inner=st.integers(1, 20),
+    count=st.integers(1, 120),
+    kind=st.sampled_from([np.float32, np.float64, np.longdouble]),
+)
+def test_a_product_in_bands_is_the_product(parts, inner, count, kind):
+    rows = parts * products.LOWEST
+    rng = np.random.default_rng(count)
+    left, wide = (rng.integers(-8, 9, size).astype(kind) for size in ((rows, inner), (inner + 1, count + 3)))
+    right, out = wide[:inner, :count], np.full((rows + 1, count + 5), np.nan, kind)
+    for small in (0, products.LOWEST * inner * products.COLUMNS, rows * inner * products.COLUMNS, products.SMALL):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(products, "SMALL", small)
+            patch.setattr(products, "small_kernels", lambda: True)
+            products.multiply_columns(left, right, out[:rows, :count])
+        assert np.array_equal(out[:rows, :count], left @ right)
+        assert np.isnan(out[rows]).all() and np.isnan(out[:, count:]).all()
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+def test_bands_do_not_change_what_a_sweep_finds(variant, monkeypatch):
+    _, blocks, setting = made(variant, (3, 2, 5, 16), nudge=0.1)
+    names, owner, within = all_entries(blocks)
+    moved = np.full(len(owner), 0.25)
+    whole = losses(setting, names, owner, within, moved)
+    slopes = complex_losses(setting, names, owner, within, 1e-20j * moved).imag
+    monkeypatch.setattr(products, "SMALL", 16 * 80 * products.COLUMNS)
+    monkeypatch.setattr(products, "small_kernels", lambda: True)
+    monkeypatch.setattr(entries, "LONG", 1)
+    before = np.getbufsize()
+    for jobs in (1, 2):
+        assert close(losses(setting, names, owner, within, moved, jobs=jobs), whole, np.float64)
+        assert close(
+            complex_losses(setting, names, owner, within, 1e-20j * moved, jobs=jobs).imag * 1e20,
+            slopes * 1e20,
+            np.float64,
+        )
+    assert np.getbufsize() == before

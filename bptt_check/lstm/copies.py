@@ -21,6 +21,7 @@ from bptt_check.lstm.activations import activation_named
 from bptt_check.lstm.aligned import empty, whole_lines
 from bptt_check.lstm.entries import FROM_MEMORY_NOW, FROM_STATE, FROM_X, Columns, Layout, columns, in_chunks, layout_of
 from bptt_check.lstm.losses import Loss
+from bptt_check.lstm.products import multiply_columns
 from bptt_check.lstm.variants import Gate, Variant
 
 Array = np.ndarray[Any, Any]
@@ -183,7 +184,7 @@ class _Columns:
                         self.moved_initial()
                 Z = self.Z[:, :n]
                 W[:, run.layout.at["1"]] = run.base[t - 1, b]
-                np.matmul(W, A[: W.shape[1], :n], out=Z)                     # as F1, F2
+                multiply_columns(W, A[: W.shape[1], :n], Z)                  # as F1, F2
                 if len(self.to_x):
                     flat_Z[self.to_x] += self.signed[self.x] * run.point["x"][t - 1, b][self.columns_x]
                 if len(self.to_state):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from bptt_check.lstm.unbuffered import unbuffered
 from bptt_check.lstm.variants import Variant
 
 Array = np.ndarray[Any, Any]
@@ -24,6 +26,7 @@ Array = np.ndarray[Any, Any]
 FROM_X, FROM_STATE, FROM_MEMORY_NOW = 0, 1, 2  # what a weight's column saw: x(t), something of t−1 (or 1), s(t)
 FIRST_TIMED = 3
 FEW, REMEMBERED = 4096, 16  # entries whose columns are kept, and of how many sweeps
+LONG = 256  # columns from which their rows are long
 NODES = ("h0", "s0", "i0", "f0", "o0", "x", "z_i", "z_f", "z_o", "z_g", "g", "i", "f", "o", "s", "h")
 
 
@@ -232,14 +235,20 @@ def _run(
     chunks: Iterator[tuple[int, Columns]], run: Callable[[int, Columns], Array], jobs: int
 ) -> Iterator[tuple[int, Columns, Array]]:
     if jobs == 1:
-        yield from ((b, chunk, run(b, chunk)) for b, chunk in chunks)
+        yield from ((b, chunk, _worked(run, b, chunk)) for b, chunk in chunks)
         return
     waiting: deque[tuple[int, Columns, Future[Array]]] = deque()
     with ThreadPoolExecutor(jobs) as pool:
         for b, chunk in chunks:
-            waiting.append((b, chunk, pool.submit(run, b, chunk)))
+            waiting.append((b, chunk, pool.submit(_worked, run, b, chunk)))
             if len(waiting) > 2 * jobs:
                 first, ready, future = waiting.popleft()
                 yield first, ready, future.result()
         for first, ready, future in waiting:
             yield first, ready, future.result()
+
+
+def _worked(run: Callable[[int, Columns], Array], b: int, chunk: Columns) -> Array:
+    """One chunk; its rows, cut short of those that have not begun, are worked on where they lie."""
+    with unbuffered() if len(chunk) >= LONG else nullcontext():
+        return run(b, chunk)

@@ -38,8 +38,8 @@ import numpy as np
 from bptt_check.lstm.backward import Gradients
 from bptt_check.lstm.fused_memory import Memory, refuse_unknown
 from bptt_check.lstm.fused_passes import run_backward, run_forward, run_tangent
-from bptt_check.lstm.fused_products import multiply_rows
 from bptt_check.lstm.params import Parameters, draw, shapes
+from bptt_check.lstm.products import multiply_rows
 from bptt_check.lstm.unbuffered import unbuffered
 from bptt_check.lstm.variants import Gate, Variant, variant_named
 

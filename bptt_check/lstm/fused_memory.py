@@ -9,7 +9,7 @@ name      shape            what lies where, and why
 seen      (T+1, B, K)      [h(t−1), x(t), 1], K = H + D + 1: F1 without a copy; dW and db are one product with it
 packed    (n H, K)         all weights, block below block, as B7 reads them
 turned    (n, K, H)        the same transposed, which the product of F2 is faster with, those of gates halved; (K, n H)
-                           where z is not had gate by gate (fused_products.py)
+                           where z is not had gate by gate (products.py)
 tape      (T+1, n+2, B, H) per step o, i, f, g, s(t−1), tanh s(t): all σ in one piece, [i, f] ⊙ [g, s(t−1)] in another
 slopes    (e, n+2, B, H)   per step what B2–B4 and B8 multiply by: for ds, for each dz, for ds_next
 dz        (c, B, n, H)     per step all dz in one piece, and those of all c steps one matrix
@@ -30,8 +30,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bptt_check.lstm.aligned import empty, full
-from bptt_check.lstm.fused_products import band_of_columns, by_gate
 from bptt_check.lstm.params import shapes
+from bptt_check.lstm.products import band_of_columns, by_gate
 from bptt_check.lstm.variants import Gate, Variant
 
 Array = np.ndarray[Any, Any]

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from bptt_check.lstm.fused_memory import Memory, Narrow
-from bptt_check.lstm.fused_products import inputs_ahead
 from bptt_check.lstm.fused_wide import is_wide, run_wide
+from bptt_check.lstm.products import inputs_ahead
 from bptt_check.lstm.variants import Gate
 
 Array = np.ndarray[Any, Any]

@@ -19,6 +19,7 @@ from bptt_check.lstm.copies import CHUNK_BYTES, OnSteps, Setting, refuse_whole, 
 from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, columns, in_chunks
 from bptt_check.lstm.forward import Trace, forward
 from bptt_check.lstm.params import Parameters
+from bptt_check.lstm.products import multiply_columns
 from bptt_check.lstm.variants import Gate
 
 Array = np.ndarray[Any, Any]
@@ -143,7 +144,7 @@ class _Chunk:
         for t in range(1, base.T + 1):
             n = int(self.started[t])
             Z, s, h = self.Z[:, :n], A[base.slab["s"], :n], A[base.slab["h"], :n]
-            np.matmul(base.W, A[: base.layout.at["1"], :n], out=Z)          # as F1, F2
+            multiply_columns(base.W, A[: base.layout.at["1"], :n], Z)       # as F1, F2
             if len(self.to):
                 flat_Z[self.to] += weighted * self.seen(t)[self.sees]
             for k in ("i", "f"):

@@ -22,10 +22,11 @@ from bptt_check.lstm.aligned import empty, full, whole_lines
 from bptt_check.lstm.copies import CHUNK_BYTES, OnSteps, untold
 from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, Layout, columns, in_chunks, layout_of
 from bptt_check.lstm.forward import Trace
+from bptt_check.lstm.products import multiply_columns
 from bptt_check.lstm.variants import Gate
 
 Array = np.ndarray[Any, Any]
-KEPT_BYTES = 2**25  # steps as matrices that are kept for the next chunk; beyond, each is made anew
+KEPT_BYTES = 2**26  # steps as matrices that are kept for the next chunk; beyond, each is made anew
 
 
 def derivatives(
@@ -214,7 +215,7 @@ def _through_time(local: _Local, b: int, chunk: Columns, dl_dh: Array, kind: Any
             old[local.at[node[0]] + chunk.row[where], np.arange(where.start, where.stop)] = 1
     for t in range(1, T + 1):
         n, step = int(started[t]), local.step(t, b)
-        np.matmul(step.M, old[: local.seen_rows, :n], out=new[:, :n])
+        multiply_columns(step.M, old[: local.seen_rows, :n], new[:, :n])
         memory, now, part = old[local.slab["s"], :n], new[local.slab["s"], :n], spare[:, :n]
         for rows, factor in step.old:
             new[rows, :n] += np.multiply(factor, memory, out=part)

@@ -16,7 +16,7 @@ import numpy as np
 from bptt_check.faults import WAYS, Fault, faults_of
 from bptt_check.lstm.forward import over_time
 from bptt_check.networks.cells import Cell, Steps
-from bptt_check.networks.readout import LAYER, Goal, layer_shapes, outputs
+from bptt_check.networks.readout import LAYER, READ_OFF, Goal, layer_shapes, outputs
 from bptt_check.networks.stages import BACKWARD, Chain, Stage
 from bptt_check.networks.ways_between import OF_DIRECTIONS, OF_LAYERS
 from bptt_check.networks.ways_output import OF_LOSS, OF_READOUT
@@ -57,7 +57,7 @@ class Plan:
     parts: the lowest first; where ``both_ways`` is set, the direction that runs forwards, then the other one.
     T, B: steps and sequences.
     V: number of outputs of the output layer; 0 where there is none.
-    goal: the loss, where the subject has it inside.
+    goal: the loss, where the subject has it inside; without an output layer it is one of h.
     """
 
     parts: tuple[Part, ...]
@@ -72,7 +72,8 @@ class Plan:
         layers = f"{len(self.parts)} layers of {cell}" if len(self.parts) > 1 else cell
         said = f"{cell} in both directions" if self.both_ways else layers
         said += " with an output layer" if self.V else ""
-        return said + (f", {self.goal.ending.name}" if self.goal else "")
+        ended = "" if self.goal is None else f", {self.goal.ending.name}{'' if self.V else ' of h'}"
+        return said + ended
 
     @property
     def H(self) -> int:
@@ -125,9 +126,12 @@ class Plan:
 
     def seen(self, ours: Mapping[str, Array]) -> Array:
         """What can be seen from outside: the loss, (…), or the outputs, (…, T, B, V or H)."""
-        h = self.run(ours)[1]
-        shown = outputs(h, ours["W_yh"], ours["b_y"]) if self.V else h
-        return shown if self.goal is None else self.goal.value(shown)
+        return self.shown(self.run(ours)[1], ours)
+
+    def shown(self, h: Array, ours: Mapping[str, Array]) -> Array:
+        """The same from h at the top, (…, T, B, H)."""
+        y = outputs(h, ours["W_yh"], ours["b_y"]) if self.V else h
+        return y if self.goal is None else self.goal.value(y)
 
     def chain(self, ours: Mapping[str, Array], arriving: Array | None, again: Array | None = None) -> Chain:
         """The backward pass as lines.
@@ -152,6 +156,9 @@ class Plan:
             }
             start |= {"B": B, "H": h.shape[-1], "V": self.V}
             stages.append(Stage("output", Lines(LAYER, start, T), {"dy": ("loss", "dy")}))
+        elif self.goal is not None:
+            stages.append(Stage("loss", self.goal.program(h)))
+            stages.append(Stage("output", Lines(READ_OFF, {"dy": None}, T), {"dy": ("loss", "dy")}))
         else:
             assert arriving is not None
             lists = {"c": _slotted(arriving), **({} if again is None else {"again": _slotted(again)})}
@@ -192,6 +199,8 @@ class Plan:
         if self.V:
             lines = self.goal.lines(self.T) if self.goal else ()
             found += faults_of((*OF_LOSS, *OF_READOUT, *WAYS), (*lines, *LAYER), likeness)
+        elif self.goal is not None:
+            found += faults_of(OF_LOSS, self.goal.lines(self.T), likeness)
         cells = self.parts[0].cell.faults
         if len(self.parts) == 1:
             found += cells

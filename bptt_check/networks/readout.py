@@ -1,9 +1,10 @@
 """What stands between the last hidden states and the loss: an output layer, and a loss of its outputs.
 
-    y(t) = W_yh h(t) + b_y                                            F9
+    y(t) = W_yh h(t) + b_y, or h(t) where there is no such layer       F9
     L = scale · Σ_t Σ_b ℓ(y(t), target(t)), over all steps or the last
 
-ℓ is one of the pairs of lstm/losses.py, or the squared error of an activation of y.
+ℓ is one of the pairs of lstm/losses.py, or the squared error of an activation of y. Of hidden states themselves it may
+be what people write to try a backward pass: their sum, the sum of their squares, a sum with weights drawn at random.
 """
 
 from __future__ import annotations
@@ -56,11 +57,20 @@ ENDINGS = (
         "2 * (p[t] - target[t]) * (1 - p[t]**2)",
     ),
 )
+WEIGHTED = Ending("a weighted sum", lambda y, weight: (y * weight).sum(axis=-1), None, "weight[t]")
+SQUARED = ENDINGS[1]
+AIMLESS = (  # no data in them at all
+    Ending("the sum", lambda y, _: y.sum(axis=-1), None, "(0 * y[t] + 1)"),
+    Ending("the sum of squares", lambda y, _: (y * y).sum(axis=-1), None, "2 * y[t]"),
+)
 
 
 @dataclass(frozen=True)
 class Goal:
-    """The loss of y: ``target`` (T, B, V), or (1, B, V) where the loss is at the last step alone."""
+    """The loss of y: ``target`` (T, B, V), or (1, B, V) where the loss is at the last step alone.
+
+    Of a weighted sum it is the weights, and of losses without data zeros.
+    """
 
     ending: Ending
     target: Array
@@ -91,7 +101,8 @@ class Goal:
         """The lines of dy at outputs y (T, B, V)."""
         T, B, V = y.shape
         target = np.concatenate([np.zeros((T - len(self.target), B, V)), self.target])
-        start = {"y": [None, *y], "target": [None, *target], "B": B, "V": V, "scale": self.scale}
+        start: dict[str, Any] = {"y": [None, *y], "target": [None, *target], "weight": [None, *target]}
+        start |= {"B": B, "V": V, "scale": self.scale}
         start |= {"H": V} if self.ending.shown is None else {"p": [None, *self.ending.shown(y)], "H": V}
         return Lines(self.lines(T), start, T)
 
@@ -112,6 +123,7 @@ def _scaled(code: str, scale: float, lengths: Mapping[str, int]) -> str:
     return f"scale * {enclosed}" if bare == code else f"2 * scale * {enclosed}"
 
 
+READ_OFF = (Line("dl", "dy[t]", "B1", STEP),)  # without an output layer
 LAYER = (
     Line("dl", "dy[t] @ W_yh", "B12", STEP),
     Line("dW_yh", "dy[t].T @ h[t]", "B11", SUM),

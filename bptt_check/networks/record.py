@@ -18,14 +18,14 @@ from bptt_check.recurrence import Recurrence
 
 
 def taken(
-    plan: Plan, flat: Array, places: Mapping[str, tuple[Array, ...]], inputs: Array | None = None
+    plan: Plan, flat: Array, places: Mapping[str, tuple[Array, ...]], outside: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """Our arrays from all entries of theirs; ``inputs`` are x, where the point does not hold it."""
+    """Our arrays from all entries of theirs; ``outside`` are x, h0, s0 where the point does not hold them."""
     ours = {
         name: sum((flat[where] for where in places.get(name, ())), np.full(shape, plan.constants.get(name, 0.0)))
         for name, shape in plan.shapes.items()
     }
-    return {**ours, "x": flat[places["x"][0]] if inputs is None else inputs}
+    return {**ours, **({"x": flat[places["x"][0]]} if "x" in places else {}), **outside}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class RecognisedNetwork:
     Attributes
     ----------
     plan: which one. ``sources``: where each of our arrays comes from.
-    inputs: x (T, B, D), where the point does not hold it.
+    outside: x (T, B, D) and initial states (B, H), where the point does not hold them.
     output, order: which output shows the network, and its axes, letters of ``TBH``; empty where the loss is inside.
     repeated: further outputs that are h at the top, name and axes. ``unread``: outputs that are not known.
     taps: none; what a bare cell returns for intermediates is not looked at here.
@@ -44,7 +44,7 @@ class RecognisedNetwork:
     plan: Plan
     sources: Sources
     recurrence: Recurrence | None
-    inputs: Array | None = None
+    outside: Mapping[str, Array] = field(default_factory=dict)
     output: str = ""
     order: str = ""
     repeated: tuple[tuple[str, str], ...] = ()
@@ -59,7 +59,7 @@ class RecognisedNetwork:
     def chain(self, theirs: Mapping[str, Array]) -> Chain:
         """Its backward pass as lines, at their point."""
         flat = np.concatenate([np.asarray(theirs[name], dtype=float).reshape(-1) for name in self.sources.point])
-        ours = taken(self.plan, flat, self.sources.places, self.inputs)
+        ours = taken(self.plan, flat, self.sources.places, self.outside)
         if self.plan.goal is not None:
             return self.plan.chain(ours, None)
         assert self.recurrence is not None

@@ -17,14 +17,14 @@ import numpy as np
 from bptt_check.budget import Budget
 from bptt_check.errors import BpttCheckError
 from bptt_check.networks.cells import COMMON, RARE, Cell
-from bptt_check.networks.data import WIDEST, in_time, one_hot_widths, whole
+from bptt_check.networks.guesses import Guesses, Inputs
 from bptt_check.networks.plan import Part, Plan
 from bptt_check.networks.reach import arrays_held_meanwhile, arrays_within_reach
 from bptt_check.networks.record import RecognisedNetwork, taken
 from bptt_check.networks.stages import BACKWARD
 from bptt_check.networks.tops import NetworkTrials, Top, Tops
 from bptt_check.points import Array
-from bptt_check.recognise.axes import INPUTS, in_order, orders, stacked
+from bptt_check.recognise.axes import in_order, orders, stacked
 from bptt_check.recognise.cuts import Piece, cuts_of
 from bptt_check.recognise.record import Sources
 from bptt_check.recognise.roles import Cut, Role, Roles
@@ -62,28 +62,14 @@ def recognise_network(subject: Subject, *, rng: int | np.random.Generator = 0) -
 
 
 @dataclass(frozen=True)
-class _Inputs:
-    """x (T, B, D): its places, or its values."""
-
-    places: Array | None
-    values: Array | None
-    names: frozenset[str] = frozenset()
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        array = self.values if self.places is None else self.places
-        assert array is not None
-        return tuple(array.shape)
-
-
-@dataclass(frozen=True)
 class _Network:
     """A plan as the search for roles wants it."""
 
     trials: NetworkTrials
     plan: Plan
     top: Top
-    inputs: _Inputs
+    inputs: Inputs
+    states: Mapping[str, Array]
     tolerance: float
 
     @property
@@ -92,7 +78,12 @@ class _Network:
 
     @property
     def names(self) -> Mapping[str, tuple[str, ...]]:
-        return self.plan.kinds
+        return {kind: tuple(k for k in names if k not in self.states) for kind, names in self.plan.kinds.items()}
+
+    @property
+    def outside(self) -> dict[str, Array]:
+        """What the point does not hold: x, initial states."""
+        return {**self.states, **({} if self.inputs.values is None else {"x": self.inputs.values})}
 
     @property
     def hidden(self) -> tuple[tuple[str, str], ...]:
@@ -109,11 +100,14 @@ class _Network:
         return self.trials.seen(self.top.output, self.top.order, mask)
 
     def arrays(self, flat: Array, places: Mapping[str, tuple[Array, ...]]) -> dict[str, Array]:
-        return taken(self.plan, flat, places, self.inputs.values)
+        return taken(self.plan, flat, places, self.outside)
 
     def predicted(self, ours: Mapping[str, Array]) -> Array:
         self.trials.budget.spend()
-        seen = self.plan.seen(ours)
+        return self.shown(self.plan.seen(ours))
+
+    def shown(self, seen: Array) -> Array:
+        """What our forward pass shows with the three axes of a response."""
         if self.plan.goal is not None:
             return seen[..., None, None, None]
         return seen if "T" in self.top.order else seen[..., -1:, :, :]
@@ -136,7 +130,9 @@ class _Search:
         self.own = np.concatenate([array.reshape(-1).astype(float) for array in point.values()])
         self.points = [self.own, *(drawn(point, rng) for _ in range(RANDOM_POINTS))]
         self.data = self._data()
+        self.guesses = Guesses(self.entries, self.data)
         self.cuts: dict[tuple[object, ...], list[Cut]] = {}
+        self.at_rest: dict[tuple[object, ...], Array] = {}
         kinds = [a.dtype.itemsize <= 4 for a in point.values()]
         self.single = subject.precision == "float32" or any(kinds)
         self.tolerance = EXACT
@@ -148,7 +144,8 @@ class _Search:
         there = arrays_held_meanwhile(partial(self.trials.run, self.trials.values))
         constant = {(a.shape, a.tobytes()) for a in there}
         near += [a for a in here if (a.shape, a.tobytes()) in constant]
-        return [a for a in near if not self._is_held(a)]
+        once = {(a.shape, a.dtype.str, a.tobytes()): a for a in reversed(near)}
+        return [a for a in reversed(once.values()) if not self._is_held(a)]
 
     def _is_held(self, array: Array) -> bool:
         return any(a.shape == array.shape and np.array_equal(a, array) for a in self.subject.point.values())
@@ -157,21 +154,33 @@ class _Search:
         """The first that holds at all points."""
         for tolerance, in_trials in [(EXACT, EXACT), (SINGLE, SINGLE_TRIALS)][: 1 + self.single]:
             self.tolerance = in_trials
-            for top in Tops(self.trials, self.entries, self.data, self.tolerance).found():
-                inputs = list(self._inputs(top))
-                for cells, several in ((COMMON, False), (COMMON, True), (RARE, False), (RARE, True)):
-                    for model in (model for x in inputs for model in self._models(top, x, cells, several)):
-                        if self.trials.budget.is_spent:
-                            return None
-                        found = self._proved(model, tolerance)
-                        if found is not None:
-                            return found
+            tops = Tops(self.trials, self.entries, self.data, self.tolerance)
+            for above in (tops.found, tops.losses_of_h):
+                found = self._beneath(list(above()), tolerance)
+                if found is not None:
+                    return found
+        return None
+
+    def _beneath(self, tops: Sequence[Top], tolerance: float) -> RecognisedNetwork | None:
+        """The first that holds beneath one of these; likely inputs come first, whatever stands above."""
+        inputs = [(top, *each) for top in tops for each in self.guesses.inputs(top)]
+        inputs.sort(key=lambda each: not each[1])
+        for cells, several in ((COMMON, False), (COMMON, True), (RARE, False), (RARE, True)):
+            for top, _, x in inputs:
+                for model in self._models(top, x, cells, several):
+                    if self.trials.budget.is_spent:
+                        return None
+                    found = self._proved(model, tolerance)
+                    if found is not None:
+                        return found
         return None
 
     def _proved(self, model: _Network, tolerance: float) -> RecognisedNetwork | None:
         always = np.zeros(len(self.own), bool)
         for _, places in model.given:
             always[places] = True
+        if not self._starts_alike(model, always):
+            return None
         rest = self._rest(model.top, model.inputs)
         cuts = {name: self._cuts(name, model.plan) for name in rest}
         for roles in Roles(model, always, self.tolerance).search(cuts):
@@ -187,6 +196,17 @@ class _Search:
                 return self._recorded(model, roles.places, tolerance)
         return None
 
+    def _starts_alike(self, model: _Network, always: Array) -> bool:
+        """Whether both show the same where nothing is on but what is known."""
+        plan = model.plan
+        key = plan.parts, plan.both_ways, plan.T, plan.B, tuple((k, a.tobytes()) for k, a in model.states.items())
+        flat = self.trials.on(always)
+        ours = model.arrays(flat, {name: (places,) for name, places in model.given})
+        if key not in self.at_rest:  # whatever x is: the matrices are off
+            self.trials.budget.spend()
+            self.at_rest[key] = plan.run(ours)[1]
+        return bool(apart(model.shown(plan.shown(self.at_rest[key], ours)), model.response(always)) <= self.tolerance)
+
     def _cuts(self, name: str, plan: Plan) -> list[Cut]:
         """The cuts of an array; they are the same for all cells with as many inputs and outputs."""
         key = name, plan.B, tuple((part.label, part.D, part.H) for part in plan.parts)
@@ -199,7 +219,7 @@ class _Search:
     ) -> RecognisedNetwork:
         sources = Sources(self.subject.point, places)
         found = RecognisedNetwork(
-            model.plan, sources, self.subject.recurrence, model.inputs.values, model.top.output, model.top.order
+            model.plan, sources, self.subject.recurrence, model.outside, model.top.output, model.top.order
         )
         if self.trials.by_loss:
             return found
@@ -214,60 +234,28 @@ class _Search:
             (repeated.append((name, same)) if same else unread.append(name))
         return replace(found, repeated=tuple(repeated), unread=tuple(unread))
 
-    def _rest(self, top: Top, inputs: _Inputs) -> dict[str, Array]:
+    def _rest(self, top: Top, inputs: Inputs) -> dict[str, Array]:
         """The arrays of which the cells are to be made."""
         return {k: places for k, places in self.entries.items() if k not in top.names | inputs.names}
 
-    # what goes in
-
-    def _inputs(self, top: Top) -> Iterator[_Inputs]:
-        """What may be x, likely ones first: data within reach, then arrays of the point that look like it."""
-        likely: list[_Inputs] = []
-        others: list[_Inputs] = []
-        free = {k: places for k, places in self.entries.items() if k not in top.names}
-        widths = sorted({n for places in free.values() for n in places.shape})
-        for array in self.data:
-            if whole(array):
-                for ids in in_time(array):
-                    if _fits(ids[..., None], top):
-                        kept = others if _are_targets(ids, top) else likely
-                        kept += self._of_classes(ids, free, widths, top)
-            if array.dtype.kind == "f":
-                kept = likely if array.ndim > 2 else others
-                kept += [_Inputs(None, np.asarray(x, float)) for x in _readings(array, top)]
-        for name, places in stacked(free).items():
-            named = name.rpartition(".")[2].lower() in INPUTS
-            held = {k for k, of in free.items() if np.isin(of, places).all()} if "[:]" in name else {name}
-            kept = likely if places.ndim > 2 or named else others
-            kept += [_Inputs(x, None, frozenset(held)) for x in _readings(places, top)]
-        yield from sorted(likely, key=lambda inputs: -inputs.shape[0] * inputs.shape[1])
-        yield from others
-
-    def _of_classes(self, ids: Array, free: Entries, widths: Sequence[int], top: Top) -> Iterator[_Inputs]:
-        """Classes as one-hot inputs, or as rows or columns of a table."""
-        for D in one_hot_widths(widths, top.H):
-            if ids.max() < D <= WIDEST:
-                yield _Inputs(None, np.eye(D)[ids])
-        for name, places in free.items():
-            for table in (places, places.T) if places.ndim == 2 else ():
-                if ids.max() < len(table):
-                    yield _Inputs(table[ids], None, frozenset([name]))
-
     # which cells
 
-    def _models(self, top: Top, inputs: _Inputs, cells: Sequence[Cell], several: bool) -> Iterator[_Network]:
+    def _models(self, top: Top, inputs: Inputs, cells: Sequence[Cell], several: bool) -> Iterator[_Network]:
         """Networks of one of these cells that have as many entries, of a single part or of several."""
         rest = self._rest(top, inputs)
         size = sum(places.size for places in rest.values())
         T, B, D = inputs.shape
-        if top.goal is not None and len(top.goal.target) not in (1, T):
+        goal = top.aimed(T, B)
+        if goal is not None and len(goal.target) not in (1, T):
             return
         for parts, both_ways in (each for cell in cells for each in _arrangements(cell, D, top.H, several)):
             matrices = sum(part.cell.entries(part.D, part.H) for part in parts)
             if not matrices <= size <= matrices + sum(_small(part, B) for part in parts):
                 continue
-            plan = Plan(parts, T, B, V=top.V, goal=top.goal, both_ways=both_ways)
-            yield _Network(self.trials, plan, top, inputs, self.tolerance)
+            plan = Plan(parts, T, B, V=top.V, goal=goal, both_ways=both_ways)
+            names = () if several else parts[0].cell.states
+            for states in self.guesses.states(names, B, parts[0].H):
+                yield _Network(self.trials, plan, top, inputs, states, self.tolerance)
 
 
 def _arrangements(cell: Cell, D: int, H: int, several: bool) -> Iterator[tuple[tuple[Part, ...], bool]]:
@@ -285,24 +273,6 @@ def _small(part: Part, B: int) -> int:
     """How many entries there may be besides the matrices: two biases each, peepholes as matrices, states."""
     diagonal = part.H * part.H * len(part.cell.kinds["diagonal"])
     return 3 * part.H * len(part.cell.kinds["vector"]) + diagonal + B * part.H * len(part.cell.states)
-
-
-def _are_targets(ids: Array, top: Top) -> bool:
-    """Whether classes are those that the network is to give."""
-    return top.goal is not None and np.array_equal(ids, top.goal.target.argmax(axis=-1))
-
-
-def _readings(array: Array, top: Top) -> Iterator[Array]:
-    """An array, or a list of columns, as x (T, B, D), its axes in every order that fits."""
-    if array.ndim == 4 and 1 in array.shape:
-        array = np.squeeze(array, axis=array.shape.index(1))
-    for order in orders(array.ndim, "TBD"):
-        if "T" in order and _fits(x := in_order(array, order, "TBD"), top):
-            yield x
-
-
-def _fits(x: Array, top: Top) -> bool:
-    return x.ndim == 3 and top.T in (None, x.shape[0]) and x.shape[1] == top.B
 
 
 def _cuts(plan: Plan, places: Array) -> list[Cut]:

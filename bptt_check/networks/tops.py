@@ -1,6 +1,7 @@
 """What stands above the cells: an output layer and the loss, or which output shows the hidden states.
 
 With everything else zero the loss depends on the output layer's bias alone, and with its matrix zero on nothing else.
+Where there is no such layer, a loss of the hidden states is one of a few that people write.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from bptt_check.budget import Budget, Spent
 from bptt_check.networks.data import classes, numbers, whole
-from bptt_check.networks.readout import ENDINGS, Goal
+from bptt_check.networks.readout import AIMLESS, ENDINGS, SQUARED, WEIGHTED, Ending, Goal
 from bptt_check.points import Array
 from bptt_check.recognise.axes import in_order, orders, stacked
 from bptt_check.recognise.trials import Trials, apart
@@ -49,7 +50,11 @@ class NetworkTrials(Trials):
 
 @dataclass(frozen=True)
 class Top:
-    """What stands above the cells: the output layer's arrays, ``layer``, and the loss, or which output shows it all."""
+    """What stands above the cells: the output layer's arrays, ``layer``, and the loss, or which output shows it all.
+
+    ``aimless``: a loss of h without data in it, its scale (a mean is 0), and whether it is of the last step alone.
+    Lengths that nothing tells are ``None``.
+    """
 
     layer: Mapping[str, Array] = field(default_factory=dict)
     names: frozenset[str] = frozenset()
@@ -59,7 +64,16 @@ class Top:
     output: str = ""
     order: str = ""
     T: int | None = None
-    B: int = 1
+    B: int | None = 1
+    aimless: tuple[Ending, float, bool] | None = None
+
+    def aimed(self, T: int, B: int) -> Goal | None:
+        """The loss, at these lengths."""
+        if self.aimless is None:
+            return self.goal
+        ending, scale, last = self.aimless
+        target = np.zeros((1 if last else T, B, self.H))
+        return Goal(ending, target, scale or 1 / target.size)
 
 
 @dataclass(frozen=True)
@@ -146,6 +160,30 @@ class Tops:
         for top in without:  # nothing but its scale speaks for such a loss
             if top.goal is not None and top.goal.is_plain:
                 yield from self._matrices(top, None, np.full((1, 1, 1), start))
+
+    def losses_of_h(self) -> Iterator[Top]:
+        """Losses of the hidden states themselves, where a loss is all there is."""
+        if not self.trials.by_loss:
+            return
+        start = float(self.trials.seen("", "", np.zeros(len(self.trials.values), bool)).item())
+        widths = {n for places in self.entries.values() for n in places.shape}
+        widths |= {n // k for n in widths for k in (3, 4) if n % k == 0}
+        for array in self.data:
+            for target, T, _ in numbers(array):
+                B, H = target.shape[1:]
+                if H not in widths or whole(array):
+                    continue
+                for ending in (WEIGHTED, SQUARED):
+                    declared = float(ending.terms(np.zeros_like(target), target).sum())
+                    shown = start / declared if declared else 0.0  # unless a state that is not zero shows as well
+                    plain = shown > 0 and Goal(ending, target, shown).is_plain
+                    for scale in (shown,) if plain else (1.0, 1 / target.size, 0.5)[: 2 + (ending is SQUARED)]:
+                        yield Top(H=H, goal=Goal(ending, target, scale), T=T, B=B)
+        for ending in AIMLESS:
+            for scale in (1.0, 0.0, 0.5)[: 2 + (ending is AIMLESS[1])]:
+                for last in (False, True):
+                    for H in sorted(widths):
+                        yield Top(H=H, B=None, aimless=(ending, scale, last))
 
     def _close(self, predicted: float, on: Array) -> bool:
         shown = float(self.trials.seen("", "", on).item())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from planted import FAMILIES, caught, draw, options
+from planted import FAMILIES, caught, draw, options, rounding_level
 from planted.calls import CALLS
 from planted.faults import STRUCTURAL, VALUE_DEPENDENT
 from planted.hard import KINDS, OTHER_KINDS, RARELY, draw_other
@@ -268,3 +268,20 @@ def test_a_difference_of_large_terms_is_seen_finely_in_code_that_has_only_float6
         case = draw_hard(np.random.default_rng([seed, 0]), seed, "difference of large")
         result = judged(replace(case, subject=unsafe(case.subject)))
         assert result.verdict is Verdict.AGREES, f"\n{case.label}\n{result}"
+
+
+@pytest.mark.skipif(not LONG_DOUBLE, reason="the cases' own rounding hides so small an error in float64")
+@pytest.mark.parametrize("kind", ["batch norm", "layer norm"])  # whose terms cancel at any scale
+@pytest.mark.parametrize("size", [1e-6, 1e-9])
+def test_one_wrong_entry_of_a_normalised_layer_is_caught(kind, size):
+    for seed in some(range(24), 8):
+        subject = OTHER_KINDS[kind](np.random.default_rng([seed, 5]))
+        level = rounding_level(subject.gradient_at, subject.blocks)
+        here = subject.gradient(subject.blocks)
+        counts = [(k, e) for k, a in here.items() for e in np.flatnonzero(size * np.abs(a) > 10 * level[k])]
+        if not counts:
+            continue
+        name, entry = counts[int(np.random.default_rng(seed).integers(len(counts)))]
+        wrong = spoil(subject, name, np.unravel_index(entry, here[name].shape), 1 + size)
+        result = check(wrong, rng=seed, causes=False)
+        assert result.verdict is Verdict.DISAGREES, f"\n{kind} {seed}: {name} {entry}\n{result}"

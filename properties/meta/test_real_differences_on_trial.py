@@ -39,6 +39,15 @@ def test_a_right_gradient_costs_no_more_however_many_entries_it_has(D, H):
     assert cost(result) <= 60, str(result)
 
 
+@pytest.mark.parametrize("index", [(3, 7), (90, 21)])
+def test_one_wrong_entry_of_thousands_is_found_without_a_look_at_each(index):
+    subject = unsafe(make(Spec("stacked", T=3, B=2, D=30, H=30, seed=1)))
+    result = checked(spoil(subject, "W", index, 1 + 1e-5))
+    assert result.blocks["W"].verdict is Verdict.DISAGREES, str(result)
+    assert result.blocks["W"].index == index
+    assert cost(result) < 4000 < sum(a.size for a in subject.blocks.values())  # each would take eighteen
+
+
 @given(seed=seeds)
 def test_an_error_of_the_size_that_a_block_states_is_seen_in_its_entries_always(seed):
     right = make(replace(Spec("stacked", T=2, B=2, D=3, H=3, seed=seed), scale=1.0))

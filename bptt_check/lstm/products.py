@@ -1,10 +1,11 @@
-"""How the matrix products of the fused pass are cut.
+"""How the matrix products of the fused pass and of the sweeps are cut.
 
 Before OpenBLAS multiplies it copies both factors into the order in which it will read them. With as few rows as a batch
 has, copying the weights takes a good part of the time, at every step anew. For processors with AVX-512 it has kernels
 besides that read small factors where they lie, up to 100³ multiplications a product: half as fast again at
 (32, 193, 512), in float32 and float64. So products of a step go gate by gate where that brings them below, which costs
-nothing elsewhere, and those of the backward pass in bands of columns, or of rows, where those kernels are there.
+nothing elsewhere, and those of the backward pass and of the sweeps in bands of columns, or of rows, where those kernels
+are there.
 
 What x and the biases add to z waits for no step. Where a step's product is too large for all that it is had for many
 steps at once, in rows enough for the copies not to count.
@@ -23,6 +24,7 @@ from bptt_check.lstm.aligned import empty
 Array = np.ndarray[Any, Any]
 SMALL = 100**3  # multiplications up to which OpenBLAS leaves factors where they lie
 NARROWEST, FEWEST, MOST = 32, 8, 64  # columns of a band at least; rows of one at least and at most
+COLUMNS, LOWEST = 48, 16  # columns of a band where there are thousands; rows of one at least
 ROWS_AHEAD = 512  # rows (steps × sequences) of what x adds to z that are had at a time
 
 
@@ -54,6 +56,23 @@ def multiply_rows(left: Array, right: Array, out: Array) -> None:
         left.dot(right, out)
     else:
         np.matmul(left.reshape(-1, band, inner), right, out.reshape(-1, band, columns))
+
+
+def multiply_columns(left: Array, right: Array, out: Array) -> None:
+    """``left @ right`` of many columns into ``out``, so many columns and rows at a time as is best.
+
+    Rows of ``right`` and ``out`` are contiguous, and may lie apart.
+    """
+    (rows, inner), count = left.shape, right.shape[1]
+    bands = (r for r in range(1, rows // LOWEST + 1) if rows % r == 0 and rows // r * inner * COLUMNS <= SMALL)
+    parts = next(bands, 0) if rows * inner * count > SMALL and left.dtype.char in "fd" and small_kernels() else 0
+    cut = count // COLUMNS * COLUMNS if parts else 0
+    if cut:
+        columns = right[:, :cut].reshape(1, inner, -1, COLUMNS).swapaxes(1, 2)
+        into = out[:, :cut].reshape(parts, -1, cut // COLUMNS, COLUMNS).swapaxes(1, 2)
+        np.matmul(left.reshape(parts, 1, -1, inner), columns, out=into)
+    if cut < count:
+        np.matmul(left, right[:, cut:], out=out[:, cut:])
 
 
 def by_gate(rows: int, inner: int, columns: int) -> bool:
