@@ -34,7 +34,7 @@ SHORT = 8
 PAIRED = 12  # mistakes that explain most by themselves, each tried with every other
 NEAREST = 2  # candidates named where nothing matches
 NEAR = 0.2  # share of the disagreement that such a candidate may leave unexplained
-MOST_EVALUATED = 1.5e6  # lines at one step each, after which the rest of the catalogue is left out,
+MOST_EVALUATED = 1e6  # lines at one step each, after which the rest of the catalogue is left out,
 SECONDS = 20.0  # or of the processor, for large cases
 
 
