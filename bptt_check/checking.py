@@ -25,9 +25,8 @@ from bptt_check.results import Block, Cause, Finding, Result, Verdict
 from bptt_check.subject import Array, Subject
 from bptt_check.sweeping import Sweeping
 from bptt_check.watch import States, undisturbed
-from bptt_check.ways import Options, benched, benched_and_looked, looked_at
+from bptt_check.ways import Options, Question, eps_of
 
-RESOLUTION = {"float64": 1e-6, "float32": 1e-2, "float16": 0.3}  # asked for by default, by precision of the subject
 NEAR_A_KINK = 1e-3
 MEMORY = 2**16  # bytes below which no sweep can work
 
@@ -117,9 +116,7 @@ def _known_names(subject: Subject, names: Iterable[str]) -> frozenset[str]:
 
 
 def _checked(subject: Subject, options: Options, rng: np.random.Generator, before: States | None = None) -> Result:
-    kind = np.result_type(*subject.point.values())
-    eps = max(float(np.finfo(kind).eps), float(np.finfo(np.float64).eps))
-    asked = options.resolution or RESOLUTION.get(kind.name, RESOLUTION["float64"])
+    eps = eps_of(subject)
     seen = (
         observe(subject, eps=eps, rng=rng, repeats=options.repeats, before=before)
         if options.protocol
@@ -128,7 +125,6 @@ def _checked(subject: Subject, options: Options, rng: np.random.Generator, befor
     gradient = {name: seen.gradient[name] for name in subject.blocks if name in seen.gradient}
     if seen.random_loss or seen.random_gradient or not gradient:
         return _nothing_compared(subject, seen)
-    finite = _finite(gradient)
 
     def reference(of: Subject, names: frozenset[str]) -> Right:
         if of is subject:
@@ -137,11 +133,11 @@ def _checked(subject: Subject, options: Options, rng: np.random.Generator, befor
 
     diagnosing = Diagnosing(subject, gradient, reference)
     known = diagnosing.by_the_cell if options.causes else None
+    question = Question(subject, seen, _finite(gradient), options, rng, known)
     try:
-        bench, looked = benched_and_looked(subject, seen, finite, eps, rng, options, asked, known)
+        bench, looked = question.answer()
     except ReferenceUnsafe as unsafe:
-        bench = benched(subject, seen, finite, eps, rng, replace(options, method="differences"), why=str(unsafe))
-        looked = looked_at(bench, seen, options, asked, known)
+        bench, looked = question.answer_by_differences(str(unsafe))
     blocks = _with_those_missing(subject, seen, _in_double(subject, looked.blocks, eps, options, rng))
     remarks = (Finding(remark.kind, remark.message) for remark in subject.remarks)
     said: list[Finding] = []
@@ -150,7 +146,7 @@ def _checked(subject: Subject, options: Options, rng: np.random.Generator, befor
         line = wrong_lines(subject, gradient, method=bench.reference.method, point=bench.reference.point, rng=rng)
         said += [line.finding] if line else []
         found = diagnosing.diagnosis()
-        looked = in_full(bench, looked, *found.right, asked)
+        looked = in_full(bench, looked, *found.right, question.asked)
         causes, blocks = found.causes, located(_with_those_missing(subject, seen, looked.blocks), found.where)
         if line and not any(cause.exact for cause in causes):
             told = line.causes or _told_elsewhere(subject)
@@ -176,7 +172,7 @@ def _checked(subject: Subject, options: Options, rng: np.random.Generator, befor
         evaluations=bench.bill.losses,
         gradient_evaluations=bench.bill.gradients,
         miss_probability=looked.miss_probability,
-        miss_size=asked,
+        miss_size=question.asked,
         repeats=seen.repeats,
         case=subject.case,
     )
@@ -191,10 +187,9 @@ def _told_elsewhere(subject: Subject) -> tuple[Cause, ...]:
 
 def _references_of(subject: Subject, names: frozenset[str], options: Options, rng: np.random.Generator) -> Right:
     """The same code at another case: its reference derivatives, and what they may be off by."""
-    eps = max(float(np.finfo(np.result_type(*subject.point.values())).eps), float(np.finfo(np.float64).eps))
-    seen = observe(subject, eps=eps, rng=rng, repeats=2)
+    seen = observe(subject, eps=eps_of(subject), rng=rng, repeats=2)
     finite = {name: a.astype(float) for name, a in seen.gradient.items() if np.isfinite(a).all()}
-    return references(benched(subject, seen, finite, eps, rng, options), {}, names)
+    return references(Question(subject, seen, finite, options, rng).benched(), {}, names)
 
 
 def _finite(gradient: Mapping[str, Array]) -> Mapping[str, Array]:

@@ -183,10 +183,9 @@ def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tupl
         v = np.zeros(c.shape)
         v.reshape(-1)[c.entries[place]] = 1.0
         left, right, unsure = one_sided(bench, {c.name: v})
-        still = abs(left) + abs(right) <= unsure and c.difference[place] <= lost
-        if (
-            c.analytic[place] == 0 and c.wrong[place] and still
-        ):  # on either side; a complex step may see more than a loss can show
+        # A complex step may see more than a loss can show.
+        level_on_either_side = abs(left) + abs(right) <= unsure and c.difference[place] <= lost
+        if c.analytic[place] == 0 and c.wrong[place] and level_on_either_side:
             reference[place], error[place], noise[place] = 0.0, unsure, unsure
             continue
         if not abs(right - left) > KINK * unsure:

@@ -31,9 +31,7 @@ from bptt_check.subject import Array
 DIRECTIONS = 3
 STEPS = Richardson(levels=6, guarded=False)  # twelve losses a direction
 LEAST, MOST = 0.5, 1.5  # between which the size of a multiplier lies
-SUSPECT = (
-    0.2  # share of its tolerance beyond which a discrepancy is looked into: this says that all is right, or nothing
-)
+SUSPECT = 0.2  # share of its tolerance beyond which a discrepancy is looked into: all is right, or nothing is said
 HIDDEN = 1 / REFERENCE_SAFETY  # share of it that the error of a derivative may be, with either sign
 SURE = (1 + HIDDEN) / (SUSPECT + HIDDEN)  # how much larger an error is that exceeds a tolerance
 SAMPLE = 2**14  # entries of a block by which it is told what is typical

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from bptt_check.reference import (
 from bptt_check.subject import Array, Subject
 from bptt_check.sweeping import Sweeping
 
+RESOLUTION = {"float64": 1e-6, "float32": 1e-2, "float16": 0.3}  # asked for by default, by precision of the subject
 STACKED_ENTRIES = 4096  # all entries are compared up to this many where they can be stacked,
 DIFFERENCE_ENTRIES = 2048  # up to this many where only real differences work,
 SINGLE_ENTRIES = 24  # and up to this many one by one with a complex step; beyond, directions
@@ -54,151 +56,150 @@ class Options:
     sweeping: Sweeping
 
 
-def benched_and_looked(
-    subject: Subject,
-    seen: Observations,
-    gradient: Mapping[str, Array],
-    eps: float,
-    rng: np.random.Generator,
-    options: Options,
-    asked: float,
-    known: Callable[[], Right] | None,
-) -> tuple[Bench, Looked]:
-    """A large subject is looked at from afar first; where that does not settle it, and else, as all are.
+@dataclass(frozen=True)
+class Question:
+    """Whether the ``gradient`` of a subject at its point is right: what there is to answer it with.
 
-    Where only real differences work, a few directions come before everything else.
+    Attributes
+    ----------
+    subject: the thing under test, at its point.
+    seen: what came of calling it there.
+    gradient: what it returned, by name, in float64, with 0 for what is not finite.
+    options: what ``check`` was asked for.
+    rng: of directions and moves.
+    known: derivatives by the cell that the subject is recognised as, if causes are wanted.
     """
-    large = options.entries != "all" and total_size(gradient.values()) > joint.LEAST
-    there = _there(seen, gradient) if large and options.method != "differences" else None
-    proof = Proof(None, np.inf, 0)
-    if there:
-        proof = proved_elsewhere(subject, {**subject.blocks, **seen.elsewhere}, there, rng=rng)
-    chosen = proof.reference
-    if chosen is None:
-        tried = attempt(subject, gradient, rng=rng, method=options.method)
-        tried = replace(tried, evaluations=tried.evaluations + proof.evaluations)
-        chosen = tried.reference and replace(tried.reference, evaluations=tried.evaluations)
+
+    subject: Subject
+    seen: Observations
+    gradient: Mapping[str, Array]
+    options: Options
+    rng: np.random.Generator
+    known: Callable[[], Right] | None = None
+
+    @property
+    def eps(self) -> float:
+        """The spacing of the numbers that the subject computes with, float64 at the finest."""
+        return eps_of(self.subject)
+
+    @property
+    def asked(self) -> float:
+        """The smallest relative error of one entry that must be visible."""
+        return self.options.resolution or RESOLUTION.get(_kind(self.subject).name, RESOLUTION["float64"])
+
+    def answer(self) -> tuple[Bench, Looked]:
+        """A large subject is looked at from afar first; where that does not settle it, and else, as all are.
+
+        Where only real differences work, a few directions come before everything else.
+        """
+        subject, seen, options = self.subject, self.seen, self.options
+        large = options.entries != "all" and total_size(self.gradient.values()) > joint.LEAST
+        there = _there(seen, self.gradient) if large and options.method != "differences" else None
+        proof = Proof(None, np.inf, 0)
+        if there:
+            proof = proved_elsewhere(subject, {**subject.blocks, **seen.elsewhere}, there, rng=self.rng)
+        chosen = proof.reference
         if chosen is None:
-            return _by_differences(subject, seen, gradient, eps, rng, options, asked, known, tried)
-    if not large:
-        bench = benched(subject, seen, gradient, eps, rng, options, chosen=chosen)
-        return bench, looked_at(bench, seen, options, asked, known)
-    bench = _presuming(subject, seen, gradient, eps, rng, options, chosen)
-    applies = joint.applies(bench)
-    looked = from_afar(bench, asked, proof) if applies else None
-    if looked is not None:
-        return bench, looked
-    wrong = wrong_entry(bench, asked) if applies else None
-    chosen = replace(chosen, evaluations=bench.bill.losses - seen.evaluations)
-    afar, bench = bench, benched(subject, seen, gradient, eps, rng, options, chosen=chosen)
-    found = but_for_one(afar, bench, wrong, asked) if wrong else None
-    return bench, found or looked_at(bench, seen, options, asked, known)
+            tried = attempt(subject, self.gradient, rng=self.rng, method=options.method)
+            tried = replace(tried, evaluations=tried.evaluations + proof.evaluations)
+            chosen = tried.reference and replace(tried.reference, evaluations=tried.evaluations)
+            if chosen is None:
+                return self._by_differences(tried)
+        if not large:
+            bench = self.benched(chosen)
+            return bench, self.looked_at(bench)
+        bench = self._presuming(chosen)
+        applies = joint.applies(bench)
+        looked = from_afar(bench, self.asked, proof) if applies else None
+        if looked is not None:
+            return bench, looked
+        wrong = wrong_entry(bench, self.asked) if applies else None
+        afar, bench = bench, self.benched(replace(chosen, evaluations=self._spent(bench)))
+        found = but_for_one(afar, bench, wrong, self.asked) if wrong else None
+        return bench, found or self.looked_at(bench)
+
+    def answer_by_differences(self, why: str) -> tuple[Bench, Looked]:
+        """By real differences alone, once a complex step was found out to be unsafe; ``why``."""
+        chosen = choose(self.subject, self.gradient, rng=self.rng, method="differences")
+        reason = f"no complex step: {why}; {chosen.reason.partition('; ')[2]}"
+        bench = self.benched(replace(chosen, reason=reason))
+        return bench, self.looked_at(bench)
+
+    def benched(self, chosen: Reference | None = None) -> Bench:
+        """The subject on the bench, its rounding levels measured."""
+        reference = chosen or choose(self.subject, self.gradient, rng=self.rng, method=self.options.method)
+        blocks = self.subject.blocks
+        found = levels(self.subject, blocks, self.gradient, reference, eps=self.eps, rng=self.rng)
+        return self._on_the_bench(reference, found)
+
+    def looked_at(self, bench: Bench) -> Looked:
+        """Every entry on its own where they are few, along directions where they are many."""
+        entries, stacked = self.options.entries, bench.subject.stacked
+        n, elsewhere = total_size(bench.gradient.values()), (self.seen.elsewhere, self.seen.gradient_elsewhere)
+        limit = STACKED_ENTRIES if stacked else SINGLE_ENTRIES
+        limit = limit if bench.reference.exact else max(limit, DIFFERENCE_ENTRIES)
+        if entries == "all" or (entries == "auto" and n <= limit):
+            first = at_a_glance(bench, self.asked, elsewhere) if entries == "auto" and stacked else None
+            return first or entry_by_entry(bench, self.asked)
+        return along_directions(bench, self.asked, elsewhere, self.known)
+
+    def _by_differences(self, tried: Attempt) -> tuple[Bench, Looked]:
+        """Where a complex step was ``tried`` in vain: a few directions, then as all are what those leave open."""
+        subject, asked = self.subject, self.asked
+        found = wrong = None
+        few = self._presuming(few_differences(subject, tried, abs(self.seen.loss)))
+        if self.options.entries != "all" and frugal.applies(few):
+            found = frugal.look(few, asked)
+            if found and not found.left:
+                return few, Looked(found.blocks, (), 0.0)
+            wrong = None if found else frugal.wrong_entry(few, asked)
+            tried = replace(tried, evaluations=self._spent(few))
+        bench = self.benched(by_differences(subject, tried))
+        if wrong and (but_for_it := but_for_one(few, bench, wrong, asked)):
+            return bench, but_for_it
+        if found and total_size([self.gradient[name] for name in found.left]) <= DIFFERENCE_ENTRIES:
+            looked = entry_by_entry(bench, asked, found.left)
+            return bench, replace(looked, blocks={**found.blocks, **looked.blocks})
+        return bench, self.looked_at(bench)
+
+    def _presuming(self, chosen: Reference) -> Bench:
+        """The subject on the bench, its rounding taken to be the least that it can be, at no cost."""
+        level = joint.presumed(self.subject.blocks, self.gradient, eps=self.eps)
+        return self._on_the_bench(chosen, Levels(self.gradient, level, level, 0))
+
+    def _on_the_bench(self, reference: Reference, found: Levels) -> Bench:
+        bench = Bench.of(
+            self.subject,
+            self.subject.blocks,
+            self.gradient,
+            found,
+            reference=reference,
+            size=abs(self.seen.loss),
+            rng=self.rng,
+            broken=not_finite(self.seen.gradient),
+            sweeping=self.options.sweeping,
+        )
+        if self.seen.repeats < 2:  # asked to be quick
+            bench.bill.limit = 0
+        bench.bill.losses += self.seen.evaluations + reference.evaluations
+        bench.bill.gradients += self.seen.gradients + found.calls
+        return bench
+
+    def _spent(self, bench: Bench) -> int:
+        """Losses evaluated on a bench, without those that came before: what the next one begins with."""
+        return bench.bill.losses - self.seen.evaluations
 
 
-def _by_differences(
-    subject: Subject,
-    seen: Observations,
-    gradient: Mapping[str, Array],
-    eps: float,
-    rng: np.random.Generator,
-    options: Options,
-    asked: float,
-    known: Callable[[], Right] | None,
-    tried: Attempt,
-) -> tuple[Bench, Looked]:
-    """Where a complex step was ``tried`` in vain: a few directions, then as all are what those leave open."""
-    found = wrong = None
-    few = _presuming(subject, seen, gradient, eps, rng, options, few_differences(subject, tried, abs(seen.loss)))
-    if options.entries != "all" and frugal.applies(few):
-        found = frugal.look(few, asked)
-        if found and not found.left:
-            return few, Looked(found.blocks, (), 0.0)
-        wrong = None if found else frugal.wrong_entry(few, asked)
-        tried = replace(tried, evaluations=few.bill.losses - seen.evaluations)
-    bench = benched(subject, seen, gradient, eps, rng, options, chosen=by_differences(subject, tried))
-    if wrong and (but_for_it := but_for_one(few, bench, wrong, asked)):
-        return bench, but_for_it
-    if found and total_size([gradient[name] for name in found.left]) <= DIFFERENCE_ENTRIES:
-        looked = entry_by_entry(bench, asked, found.left)
-        return bench, replace(looked, blocks={**found.blocks, **looked.blocks})
-    return bench, looked_at(bench, seen, options, asked, known)
+def eps_of(subject: Subject) -> float:
+    """The spacing of the numbers that a subject computes with, float64 at the finest."""
+    return max(float(np.finfo(_kind(subject)).eps), float(np.finfo(np.float64).eps))
 
 
-def _presuming(
-    subject: Subject,
-    seen: Observations,
-    gradient: Mapping[str, Array],
-    eps: float,
-    rng: np.random.Generator,
-    options: Options,
-    chosen: Reference,
-) -> Bench:
-    """The subject on the bench, its rounding taken to be the least that it can be, for which nothing is evaluated."""
-    level = joint.presumed(subject.blocks, gradient, eps=eps)
-    return _on_the_bench(subject, seen, gradient, Levels(gradient, level, level, 0), chosen, rng, options)
+def _kind(subject: Subject) -> np.dtype[Any]:
+    return np.result_type(*subject.point.values())
 
 
 def _there(seen: Observations, gradient: Mapping[str, Array]) -> Mapping[str, Array] | None:
     """The gradient at the second point, if it has all blocks and is finite."""
     there = seen.gradient_elsewhere
     return there if set(there) == set(gradient) and not not_finite(there) else None
-
-
-def benched(
-    subject: Subject,
-    seen: Observations,
-    gradient: Mapping[str, Array],
-    eps: float,
-    rng: np.random.Generator,
-    options: Options,
-    *,
-    why: str = "",
-    chosen: Reference | None = None,
-) -> Bench:
-    """The subject on the bench, its rounding levels measured; ``why``: what speaks against a complex step."""
-    reference = chosen or choose(subject, gradient, rng=rng, method=options.method)
-    if why:
-        reference = replace(reference, reason=f"no complex step: {why}; {reference.reason.partition('; ')[2]}")
-    found = levels(subject, subject.blocks, gradient, reference, eps=eps, rng=rng)
-    return _on_the_bench(subject, seen, gradient, found, reference, rng, options)
-
-
-def _on_the_bench(
-    subject: Subject,
-    seen: Observations,
-    gradient: Mapping[str, Array],
-    found: Levels,
-    reference: Reference,
-    rng: np.random.Generator,
-    options: Options,
-) -> Bench:
-    bench = Bench.of(
-        subject,
-        subject.blocks,
-        gradient,
-        found,
-        reference=reference,
-        size=abs(seen.loss),
-        rng=rng,
-        broken=not_finite(seen.gradient),
-        sweeping=options.sweeping,
-    )
-    if seen.repeats < 2:  # asked to be quick
-        bench.bill.limit = 0
-    bench.bill.losses += seen.evaluations + reference.evaluations
-    bench.bill.gradients += seen.gradients + found.calls
-    return bench
-
-
-def looked_at(
-    bench: Bench, seen: Observations, options: Options, asked: float, known: Callable[[], Right] | None
-) -> Looked:
-    """Every entry on its own where they are few, along directions where they are many."""
-    n, elsewhere = total_size(bench.gradient.values()), (seen.elsewhere, seen.gradient_elsewhere)
-    limit = STACKED_ENTRIES if bench.subject.stacked else SINGLE_ENTRIES
-    limit = limit if bench.reference.exact else max(limit, DIFFERENCE_ENTRIES)
-    if options.entries == "all" or (options.entries == "auto" and n <= limit):
-        glanced = options.entries == "auto" and bench.subject.stacked
-        first = at_a_glance(bench, asked, elsewhere) if glanced else None
-        return first or entry_by_entry(bench, asked)
-    return along_directions(bench, asked, elsewhere, known)
