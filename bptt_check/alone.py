@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bptt_check import directions, search
+from bptt_check import cancelling, directions, search
 from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, Comparison, is_timed, judge
 from bptt_check.confirm import Confirmed, confirm, relieved
@@ -245,6 +245,10 @@ class Alone:
             return replace(
                 along, verdict=Verdict.AGREES, note="on a kink: the gradient lies between the one-sided derivatives"
             )
+        if bench.reference.exact and abs(off.discrepancy) <= cancelling.along(bench, name, v):
+            seen = max(self.seen, cancelling.seen_beside(bench))
+            agrees = seen <= self.resolution
+            return replace(along, verdict=Verdict.AGREES if agrees else Verdict.INCONCLUSIVE, resolution=seen)
         bench.look_at_tamer_points()
         if abs(off.discrepancy) <= max(off.blunt, bench.blunt(name) * float(np.linalg.norm(v))):
             entries = bench.rng.permutation(v.size)[: search.SAMPLE]

@@ -24,6 +24,7 @@ from bptt_check.quotients import ReferenceUnsafe
 from bptt_check.results import Block, Cause, Finding, Result, Verdict
 from bptt_check.subject import Array, Subject
 from bptt_check.sweeping import Sweeping
+from bptt_check.undecided import left_open
 from bptt_check.watch import States, undisturbed
 from bptt_check.ways import Options, Question, eps_of
 
@@ -153,7 +154,8 @@ def _checked(subject: Subject, options: Options, rng: np.random.Generator, befor
             causes = told if told and all(cause.exact for cause in told) else (*told, *causes)
         said += [Finding("no-known-cause", found.untold)] if found.untold and not causes and not line else []
         said += [Finding("catalogue-unfinished", found.unfinished)] if found.unfinished else []
-    findings = [*seen.findings, *looked.findings, *remarks, *said]
+    open_ = left_open(bench, blocks, question.asked) if not any(f.kind == "unclear" for f in looked.findings) else ()
+    findings = [*seen.findings, *looked.findings, *remarks, *said, *open_]
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
         later = looked.later

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bptt_check import louder
+from bptt_check import cancelling, louder
 from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences import Richardson
@@ -46,6 +46,7 @@ MOSTLY = 0.1  # share of a discrepancy that a quotient may leave open and still 
 SEEN = 0.5  # share of the entries looked at that must be seen finely at a rescaled point
 RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation,
 ENLARGED = (2.0, 4.0)  # and that bring back what has vanished; these can clear a gradient, not condemn it
+DROWNED = 1e3  # how far a difference may be rounded beyond what is asked for, and be made sharp all the same
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     if len(disputed) and bench.reference.exact and not grave:  # rounding of any kind could not do what is grave
         comparison = with_own_noise(bench, comparison, disputed)
         steady = steady_entries(bench, comparison, most_disputed(comparison))
-        comparison = forgiven(bench, comparison, ~steady)
+        comparison = cancelling.forgiven(bench, forgiven(bench, comparison, ~steady))
         disputed = most_disputed(comparison)
     if len(disputed) and bench.reference.exact:
         comparison = held_against_quotients(bench, comparison, disputed[:1] if grave else disputed)
@@ -198,6 +199,12 @@ def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tupl
     return replace(c, reference=reference, error=error, noise=noise), tuple(found)
 
 
+def _drowned(bench: Bench, name: str, entries: Array, resolution: float) -> bool:
+    """Whether entries are so far below the noise of the loss that no steps, and no mean over them, would show them."""
+    c = bench.compared(name, entries)
+    return bool((c.noise > DROWNED * resolution * c.size).all() and not c.wrong.any())
+
+
 def relieved(bench: Bench, name: str, entries: Array, resolution: float) -> bool | None:
     """Whether a block agrees sharply where nothing saturates: True, False, or ``None`` where no point tells."""
     looked_at = entries[:: max(1, len(entries) // LOOKED_AT)][:LOOKED_AT]
@@ -205,6 +212,8 @@ def relieved(bench: Bench, name: str, entries: Array, resolution: float) -> bool
         try:
             smaller = bench.moved(factor)
             if smaller is None or name not in smaller.gradient:
+                continue
+            if not smaller.reference.exact and _drowned(smaller, name, looked_at[:QUOTIENTS], resolution):
                 continue
             c = smaller.compared(name, looked_at)
             if not smaller.reference.exact and c.wrong.any():

@@ -21,6 +21,7 @@ from bptt_check.subject import Array
 
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
 MOST_TABLEAUX = 1000  # that are spent on the entries of one block
+GAIN, FURTHER_GAIN = 60.0, 10.0  # how much finer a mean over FEWER, then over MORE may become: 15 and 2 to 8 are usual
 AVERAGED = 64  # points an ulp away over which a gradient is averaged that its own rounding blurs
 
 
@@ -73,8 +74,9 @@ def by_means(bench: Bench, c: Comparison, resolution: float) -> Comparison:
 
 def _averaged(bench: Bench, c: Comparison, places: Array, resolution: float) -> Comparison:
     estimate = once_more.refined(bench, c.name, c.entries[places])
-    for count in (FEWER, MORE):
+    for count, gain in ((FEWER, GAIN), (MORE, FURTHER_GAIN)):
         left = blunt_entries(c, resolution)[places]
+        left &= c.tolerance[places] <= gain * resolution * c.size[places]
         if not left.any() or left.sum() * count > MOST_TABLEAUX:
             break
         places, estimate = places[left], taken(estimate, left)

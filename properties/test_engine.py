@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -125,6 +126,46 @@ def test_a_changed_input_a_random_loss_and_an_accumulating_gradient_are_found():
     noisy = subject(loss=lambda p: np.sin(p["w"]).sum() + rng.normal())
     assert check(noisy).verdict is Verdict.INCONCLUSIVE
     assert "random-loss" in {f.kind for f in check(noisy).findings}
+
+
+def beside(constant):
+    """A loss of 1e-2 or so beside a constant, in code that has only float64."""
+    w = {"w": np.random.default_rng(3).uniform(-2, 2, 6)}
+    return Subject.from_functions(
+        lambda p: constant + float(np.sin(np.asarray(p["w"], np.float64)).sum() * 1e-3),
+        lambda p: {"w": np.cos(p["w"]) * 1e-3},
+        w,
+    )
+
+
+def test_what_is_left_open_says_what_would_decide_it():
+    result = check(beside(1e7))
+    (finding,) = (f for f in result.findings if f.kind == "left-open")
+    assert result.verdict is Verdict.INCONCLUSIVE and not finding.fault
+    asked = float(re.search(r"resolution=(\S+),", finding.message)[1])
+    assert 1e-6 < asked <= 0.1 and check(beside(1e7), resolution=asked).verdict is Verdict.AGREES
+    assert not [f for f in check(beside(0.0)).findings if f.kind == "left-open"]
+
+
+@pytest.mark.parametrize("share", [1e-4, 1e-6])
+def test_digits_that_constants_lose_are_not_held_against_a_gradient_and_hide_no_fault(share):
+    weights = np.random.default_rng(0).normal(size=5)
+    others = weights * (1 - share)
+
+    def gradient(p, by=1.0):
+        return {"w": (1e6 * weights - 1e6 * others) * np.cos(p["w"]) * by}
+
+    def loss(p):
+        return 1e6 * (weights @ np.sin(p["w"])) - 1e6 * (others @ np.sin(p["w"]))
+
+    point = {"w": np.random.default_rng(1).normal(size=5)}
+    right = check(Subject.from_functions(loss, gradient, point))
+    assert right.verdict is Verdict.AGREES, str(right)
+    resolution = right.blocks["w"].resolution
+    assert np.finfo(float).eps / share < resolution < 1e-6  # it says how much is lost
+    one = np.array([1.0, 1.0, 1.0 + 3 * resolution, 1.0, 1.0])
+    wrong = check(Subject.from_functions(loss, lambda p: gradient(p, one), point))
+    assert wrong.verdict is Verdict.DISAGREES, str(wrong)
 
 
 # ------------------------------------------------------------------------------------------- small cases

@@ -307,7 +307,10 @@ OTHER_KINDS: dict[str, Kind] = {**learners.KINDS, **numerics.KINDS}
 
 def draw_other(rng: Rng, seed: int, kind: str | None = None) -> Planted:
     """A right gradient of code of another kind, one in five of them in code that has only float64."""
-    kind = kind or str(rng.choice(list(OTHER_KINDS)))
+    drawn = str(
+        rng.choice(list(OTHER_KINDS))
+    )  # drawn in any case: a kind that is named gets the numbers that it got then
+    kind = kind or drawn
     subject = OTHER_KINDS[kind](rng)
     if "float32" not in kind and rng.random() < ALSO_AS_FLOAT64_ONLY:
         subject, kind = unsafe(subject), f"{kind} (float64 only)"

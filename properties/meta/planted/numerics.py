@@ -369,6 +369,27 @@ def alternating_sum(rng: Rng) -> Subject:
     return functions(loss, lambda p: {"x": -np.exp(-p["x"])}, {"x": x}, "alternating series")
 
 
+def constants_that_cancel(rng: Rng) -> Subject:
+    """Two terms whose weights are alike but for a small share: their difference is rounded, whatever the point is."""
+    factor = float(rng.choice([1e3, 3e5, 7e6]))
+    weights = rng.normal(size=5)
+    others = weights * (1 - float(rng.choice([1e-4, 1e-6, 1e-8])))
+    spread = bool(rng.integers(2))
+
+    def gradient(p: Any) -> Any:
+        slope = 1 - np.tanh(p["x"]) ** 2
+        if spread:
+            return {"x": factor * weights * slope - factor * others * slope}
+        return {"x": (factor * weights - factor * others) * slope}
+
+    return functions(
+        lambda p: factor * (weights @ np.tanh(p["x"])) - factor * (others @ np.tanh(p["x"])),
+        gradient,
+        {"x": rng.normal(size=5)},
+        "constants that cancel",
+    )
+
+
 def odd_points(rng: Rng) -> Subject:
     """A smooth loss at zeros, at subnormal numbers, at huge and tiny entries side by side."""
     n = int(rng.integers(2, 8))
@@ -466,6 +487,7 @@ KINDS: dict[str, Callable[[Rng], Subject]] = {
     "huge constants": offsets,
     "loss of any size": loss_of_any_size,
     "alternating series": alternating_sum,
+    "constants that cancel": constants_that_cancel,
     "odd points": odd_points,
     "inputs of 1 to 1e4": inputs_of_ten_thousand,
     "float32 network": single_network,
