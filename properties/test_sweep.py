@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bptt_check import Subject
-from bptt_check.lstm import entries, products
+from bptt_check.lstm import copies, entries, imaginary, nearby, products, tangents
 from bptt_check.lstm.copies import Setting, losses
 from bptt_check.lstm.imaginary import complex_losses, trace_of
 from bptt_check.lstm.losses import LOSS_NAMES, loss_named, pair
@@ -22,6 +23,22 @@ from bptt_check.lstm.variants import VARIANTS
 SHAPES = [(4, 3, 2, 5), (1, 2, 3, 2), (3, 1, 4, 2), (1, 1, 1, 1)]
 KINDS = [np.float64, np.longdouble]
 ULPS = 500
+WIDTHS = (0, 2**40)  # numbers up to which columns are few: all are many, all are few
+
+
+@contextmanager
+def few_up_to(numbers):
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (copies, imaginary, tangents):
+            patch.setattr(module, "FEW_NUMBERS", numbers)
+        yield
+
+
+def both_ways(run, *args, **options):
+    """What comes of columns that count as many, and as few."""
+    for numbers in WIDTHS:
+        with few_up_to(numbers):
+            yield run(*args, **options)
 
 
 def made(variant, shape, *, loss="euclidean", seed=1, kind=np.float64, nudge=0.0):
@@ -66,9 +83,10 @@ def test_perturbed_copies_have_the_losses_of_the_readable_forward_pass(variant, 
     subject, blocks, setting = made(variant, shape, kind=kind, nudge=0.1)
     names, owner, within = all_entries(blocks)
     offsets = (0.3 * np.random.default_rng(2).normal(size=len(owner))).astype(kind)
-    got = losses(setting, names, owner, within, offsets)
-    assert got.dtype == kind
-    assert close(got, one_by_one(subject, blocks, names, owner, within, offsets), kind)
+    wanted = one_by_one(subject, blocks, names, owner, within, offsets)
+    for got in both_ways(losses, setting, names, owner, within, offsets):
+        assert got.dtype == kind
+        assert close(got, wanted, kind)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
@@ -78,11 +96,11 @@ def test_complex_steps_in_real_arithmetic_are_those_of_the_readable_forward_pass
     subject, blocks, setting = made(variant, shape, kind=kind, nudge=0.1)
     names, owner, within = all_entries(blocks)
     offsets = 1e-20j * np.random.default_rng(2).normal(size=len(owner)).astype(kind)
-    got = complex_losses(setting, names, owner, within, offsets)
     wanted = one_by_one(subject, blocks, names, owner, within, offsets)
-    assert got.dtype == wanted.dtype
-    assert close(got.real, wanted.real, kind)
-    assert close(got.imag, wanted.imag, kind)
+    for got in both_ways(complex_losses, setting, names, owner, within, offsets):
+        assert got.dtype == wanted.dtype
+        assert close(got.real, wanted.real, kind)
+        assert close(got.imag, wanted.imag, kind)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
@@ -92,12 +110,12 @@ def test_all_tangents_at_once_are_those_of_the_readable_tangent(variant, shape, 
     _, blocks, setting = made(variant, shape, kind=kind)
     trace = trace_of(setting, kind)
     slope = setting.loss.derivative(trace.over_time("h"), setting.y.astype(kind))
-    got = every_derivative(trace, slope, {name: a.shape for name, a in blocks.items()})
     wanted = {}
     for name, array in blocks.items():
         directions = np.eye(array.size, dtype=kind).reshape(array.size, *array.shape)
         wanted[name] = np.broadcast_to(loss_tangent(tangent(trace, {name: directions}), slope), array.size)
-    assert close(flat(got), flat(wanted), kind)
+    for got in both_ways(every_derivative, trace, slope, {name: a.shape for name, a in blocks.items()}):
+        assert close(flat(got), flat(wanted), kind)
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
@@ -125,12 +143,10 @@ def test_every_loss_that_is_a_sum_over_steps_is_served(loss):
     names, owner, within = all_entries(blocks)
     offsets = 1e-3 * np.random.default_rng(2).normal(size=len(owner))
     for run, moves in ((losses, offsets), (complex_losses, 1e-17j * offsets)):
-        got, wanted = (
-            run(setting, names, owner, within, moves),
-            one_by_one(subject, blocks, names, owner, within, moves),
-        )
-        assert close(got.real, wanted.real, float)
-        assert close(got.imag, wanted.imag, float) or not wanted.imag.any()
+        wanted = one_by_one(subject, blocks, names, owner, within, moves)
+        for got in both_ways(run, setting, names, owner, within, moves):
+            assert close(got.real, wanted.real, float)
+            assert close(got.imag, wanted.imag, float) or not wanted.imag.any()
 
 
 @given(
@@ -154,7 +170,10 @@ def test_neither_chunks_nor_threads_nor_order_nor_repeats_change_a_value(variant
         lambda **o: derivatives(trace, slope, names, owner, within, **o),
     )
     for run in runs:
-        assert close(run(chunk_bytes=chunk, jobs=jobs), run(), float)
+        many, few = both_ways(run)
+        assert close(few, many, float)
+        for got in both_ways(run, chunk_bytes=chunk, jobs=jobs):
+            assert close(got, many, float)
 
 
 @pytest.mark.parametrize("z", [-800.0, -40.0, 40.0, 800.0])
@@ -165,11 +184,11 @@ def test_gates_far_out_in_saturation_keep_what_the_readable_pass_keeps(z):
             blocks[f"b_{k}"][0] = z
         names, owner, within = all_entries(blocks)
         for run, offsets in ((losses, np.full(len(owner), 0.01)), (complex_losses, np.full(len(owner), 1e-20j))):
-            got = run(setting, names, owner, within, offsets)
             wanted = one_by_one(subject, blocks, names, owner, within, offsets)
-            assert np.isfinite(got).all()
-            assert close(got.real, wanted.real, float), variant.name
-            np.testing.assert_allclose(got.imag, wanted.imag, rtol=1e-11, atol=1e-36)
+            for got in both_ways(run, setting, names, owner, within, offsets):
+                assert np.isfinite(got).all()
+                assert close(got.real, wanted.real, float), variant.name
+                np.testing.assert_allclose(got.imag, wanted.imag, rtol=1e-11, atol=1e-36)
 
 
 def test_what_the_fast_passes_do_not_take_is_refused():
@@ -216,6 +235,8 @@ def test_bands_do_not_change_what_a_sweep_finds(variant, monkeypatch):
     _, blocks, setting = made(variant, (3, 2, 5, 16), nudge=0.1)
     names, owner, within = all_entries(blocks)
     moved = np.full(len(owner), 0.25)
+    monkeypatch.setattr(copies, "FEW_NUMBERS", 0)
+    monkeypatch.setattr(imaginary, "FEW_NUMBERS", 0)
     whole = losses(setting, names, owner, within, moved)
     slopes = complex_losses(setting, names, owner, within, 1e-20j * moved).imag
     monkeypatch.setattr(products, "SMALL", 16 * 80 * products.COLUMNS)
@@ -230,3 +251,50 @@ def test_bands_do_not_change_what_a_sweep_finds(variant, monkeypatch):
             np.float64,
         )
     assert np.getbufsize() == before
+
+
+# --- activations of copies that lie near each other
+
+
+@pytest.mark.parametrize("far", [0.0, 1e-9, 1e-5, 1e-4, 5e-4, 2e-3, 0.1, 30.0])
+@pytest.mark.parametrize("size", [1e-6, 1.0, 30.0, 800.0])
+def test_activations_of_numbers_near_each_other_are_right_to_the_last_digits(far, size, monkeypatch):
+    monkeypatch.setattr(nearby, "wide_registers", lambda: False)
+    rng = np.random.default_rng(3)
+    z = size * rng.uniform(-1, 1, (40, 1)) + far * rng.uniform(-1, 1, (40, 25))
+    exact = z.astype(np.longdouble)
+    near = nearby.Nearby((50, 30), np.dtype(float))
+    assert near.pays
+    out, sigma = np.full((40, 27), np.nan)[:, :25], z.copy()
+    with np.errstate(over="ignore"):
+        near.tanh(z, out)
+        near.sigma(sigma)
+        for got, wanted in ((out, np.tanh(exact)), (sigma, 1 / (1 + np.exp(exact)))):
+            size = np.maximum(np.abs(wanted), np.abs(wanted[:, :1]))  # a number near 0 may come of two that cancel
+            assert (np.abs(got - wanted) <= 2e-15 * size + 1e-300).all()
+    assert near.pays == (far < 1e-3)
+    within = z.copy()
+    near.tanh(within, within)
+    assert np.array_equal(within, out)
+
+
+def test_numbers_of_other_types_and_not_finite_ones_are_computed_as_they_stand():
+    for kind in (np.float32, np.longdouble):
+        assert not nearby.Nearby((2, 2), np.dtype(kind)).pays
+    near, z = nearby.Nearby((2, 2), np.dtype(float)), np.array([[1.0, np.nan], [np.inf, 2.0]])
+    with np.errstate(invalid="ignore"):
+        near.tanh(z, z)
+    np.testing.assert_array_equal(z, np.tanh([[1.0, np.nan], [np.inf, 2.0]]))
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
+def test_copies_moved_by_a_small_step_have_the_losses_of_the_readable_forward_pass(variant, wide, monkeypatch):
+    monkeypatch.setattr(nearby, "wide_registers", lambda: wide)
+    subject, blocks, setting = made(variant, (5, 2, 3, 4), nudge=0.1)
+    names, owner, within = all_entries(blocks)
+    for size in (1e-5, 1e-3, 1e-2):  # within reach throughout, within it for some steps, out of it
+        offsets = size * np.random.default_rng(2).normal(size=len(owner))
+        wanted = one_by_one(subject, blocks, names, owner, within, offsets)
+        with few_up_to(0):
+            assert close(losses(setting, names, owner, within, offsets), wanted, float)

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ FIRST_TIMED = 3
 FEW, REMEMBERED = 4096, 16  # entries whose columns are kept, and of how many sweeps
 LONG = 256  # columns from which their rows are long
 NODES = ("h0", "s0", "i0", "f0", "o0", "x", "z_i", "z_f", "z_o", "z_g", "g", "i", "f", "o", "s", "h")
+DISTURBED = NODES[-6:]  # those that come after z in their step
 
 
 @dataclass(frozen=True)
@@ -70,12 +71,33 @@ class Layout:
         rest = [name for name in self.carried if name not in self.seen]
         return {**rows, "1": width, **{name: width + 1 + place * self.H for place, name in enumerate(rest)}}
 
+    @cached_property
+    def zslab(self) -> dict[str, slice]:
+        """The rows of each z_k."""
+        return {k: slice(first, first + self.H) for k, first in self.z.items()}
+
+    @cached_property
+    def slab(self) -> dict[str, slice]:
+        """The rows of each carried state."""
+        return {name: slice(first, first + self.H) for name, first in self.at.items() if name != "1"}
+
+    @cached_property
+    def matrix_places(self) -> list[tuple[int, slice, str]]:
+        """Of each matrix: which block, and where the columns of what it sees stand, carried states first and x last."""
+        at = {j: slice(place * self.H, place * self.H + self.H) for place, j in enumerate(self.carried)}
+        at["x"] = slice(len(self.carried) * self.H, None)
+        return [(place, at[j], f"W_{k}{j}") for place, k in enumerate(self.blocks) for j in self.variant.sees(k)]
+
     def matrix(self, weights: Mapping[str, Array], j: str) -> Array:
         """All W_kj of one j below each other, zero where k does not see j: (rows of z, D or H)."""
-        width = self.D if j == "x" else self.H
-        kind = np.result_type(*weights.values())
-        parts = [weights.get(f"W_{k}{j}", np.zeros((self.H, width), kind)) for k in self.blocks]
-        return np.concatenate(parts)
+        parts = [weights.get(f"W_{k}{j}") for k in self.blocks]
+        zero = np.zeros((self.H, self.D if j == "x" else self.H), weights[f"b_{self.blocks[0]}"].dtype)
+        return np.concatenate([zero if part is None else part for part in parts])
+
+    def matrices(self, weights: Mapping[str, Array]) -> Array:
+        """Those of all that is seen of step t−1 beside each other: (rows of z, rows seen)."""
+        parts = [self.matrix(weights, j) for j in self.seen]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 @dataclass(frozen=True)
@@ -125,6 +147,19 @@ class Columns:
             runs.setdefault(t, []).append((NODES[node], slice(first + lo, first + hi)))
         return runs
 
+    @cached_property
+    def once(self) -> dict[str, Array]:
+        """The places of those that act once, by node, whatever their step."""
+        runs: dict[str, list[Array]] = {}
+        for node, where in chain.from_iterable(self.timed.values()):
+            runs.setdefault(node, []).append(np.arange(where.start, where.stop))
+        return {node: np.concatenate(places) for node, places in runs.items()}
+
+    @cached_property
+    def disturbed(self) -> bool:
+        """Whether any acts on what comes after z in its step."""
+        return any(node in DISTURBED for node in self.once)
+
     def chunks(self, B: int, length: int) -> Iterator[tuple[int, Columns]]:
         """Sequence by sequence those that act on it, so many at a time; one empty chunk where there are none."""
         for b in range(B):
@@ -134,11 +169,16 @@ class Columns:
 
     def all_steps(self, T: int, B: int) -> int:
         """How many steps of one column the chunks take together."""
-        return self.steps(T) + (B - 1) * self[self.sequence < 0].steps(T)
+        return self.steps(T) + ((B - 1) * self[self.sequence < 0].steps(T) if B > 1 else 0)
 
     def steps(self, T: int) -> int:
         """How many steps of one column all of them take together."""
-        return int((T + 1 - self.start).sum())
+        return len(self) * (T + 1) - self.starts
+
+    @cached_property
+    def starts(self) -> int:
+        """The sum of the steps at which they start."""
+        return int(self.start.sum())
 
 
 @lru_cache(REMEMBERED)

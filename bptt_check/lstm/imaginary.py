@@ -10,14 +10,17 @@ Im σ(u) = Im u / (2 + 2 cosh(Re u)). The loss is taken of the complex h(t) as i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from bptt_check.lstm.aligned import empty, full, whole_lines
-from bptt_check.lstm.copies import CHUNK_BYTES, OnSteps, Setting, refuse_whole, untold
+from bptt_check.lstm.copies import CHUNK_BYTES, OnSteps, Point, Setting, refuse_whole, untold
 from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, columns, in_chunks
 from bptt_check.lstm.forward import Trace, forward
+from bptt_check.lstm.linear import Rules, rules_of
+from bptt_check.lstm.linear_few import FEW_NUMBERS, through_time
 from bptt_check.lstm.params import Parameters
 from bptt_check.lstm.products import multiply_columns
 from bptt_check.lstm.variants import Gate
@@ -45,25 +48,44 @@ def complex_losses(
         Also for offsets with a real part, or above a share of 1e-12 of their block.
     """
     refuse_whole(setting.loss)
-    scale = np.array([float(np.abs(setting.point[name]).max(initial=0)) or 1.0 for name in names])[owner]
-    if offsets.real.any() or (np.abs(offsets.imag) > TINY * scale).any():
+    if offsets.real.any() or not _tiny(setting.point, names, owner, np.abs(offsets.imag)):
         raise ValueError("complex offsets must be purely imaginary and tiny")
     T, B, _, H = setting.shape
     kind = np.result_type(offsets.real, *setting.point.values())
     every = columns(setting.layout, T, B, names, owner, within)
     base = _Base(setting, kind)
     length = whole_lines(chunk_bytes // ((len(setting.layout.blocks) + 8) * H * kind.itemsize), kind)
-    result = np.full(len(owner), setting.loss.value(base.trace.over_time("h"), base.y).astype(offsets.dtype))
-    states = [base.of_sequence(b) for b in range(B)]
-    one = lambda b, chunk: _Chunk(base, states[b], b, chunk, offsets[chunk.order].imag).losses()  # noqa: E731
+    result = np.full(len(owner), setting.loss.value(base.h, base.y).astype(offsets.dtype))
+    few = len(owner) * len(base.layout.blocks) * H * T <= FEW_NUMBERS
+    rules = base.rules() if few else None
+    states = [] if few else [base.of_sequence(b) for b in range(B)]
+
+    def one(b: int, chunk: Columns) -> Array:
+        imaginary = offsets[chunk.order].imag.astype(kind, copy=False)
+        if rules is None:
+            return _Chunk(base, states[b], b, chunk, imaginary).losses()
+        h = through_time(rules, b, chunk, imaginary)                         # (T, H, N)
+        return base.counted(b, h.transpose(2, 0, 1)[:, :, None])
+
     for _, chunk, values in in_chunks(every, one, T=T, B=B, length=length, jobs=jobs, on_steps=on_steps):
         result[chunk.order] += 1j * values
     return result
 
 
+def _tiny(point: Point, names: Sequence[str], owner: Array, sizes: Array) -> bool:
+    """Whether no offset is beyond so small a share of the largest entry of its block, or of 1 where all are zero."""
+    flat = np.abs(np.concatenate([point[name] for name in names], axis=None))
+    lengths = np.array([point[name].size for name in names])
+    scale, filled = np.zeros(len(names), flat.dtype), lengths > 0
+    if len(flat):
+        scale[filled] = np.maximum.reduceat(flat, (np.cumsum(lengths) - lengths)[filled])
+    scale[scale == 0] = 1
+    return not (sizes > TINY * scale[owner]).any()
+
+
 def trace_of(setting: Setting, kind: Any) -> Trace:
     """The readable forward pass at a setting, the interventions of its point included."""
-    point = {name: array.astype(kind) for name, array in setting.point.items()}
+    point = {name: array.astype(kind, copy=False) for name, array in setting.point.items()}
     nudges = {name[:-3]: array for name, array in point.items() if name.endswith("(t)") and array.any()}
 
     def nudged(name: str, t: int, value: Array) -> Array:
@@ -82,27 +104,60 @@ class _Base:
         self.setting, self.layout, self.variant, self.kind = setting, layout, variant, kind
         self.T, self.B, _, self.H = setting.shape
         self.trace = trace = trace_of(setting, kind)
-        self.y, self.weights = setting.y.astype(kind), setting.loss.weights
-        point = {name: a.astype(kind) for name, a in setting.point.items() if name[:2] in ("W_", "p_")}
-        matrices = {name: a for name, a in point.items() if name[:2] == "W_"}
-        self.W = np.concatenate([layout.matrix(matrices, j) for j in layout.seen], axis=1)
-        self.Wx = layout.matrix(matrices, "x")
-        self.peephole = {k: point[f"p_{k}"][:, None] for k in variant.peepholed}
+        self.h, self.y, self.weights = trace.over_time("h"), setting.y.astype(kind, copy=False), setting.loss.weights
+        z = np.array([trace.z[k][1:] for k in layout.blocks])                # (blocks, T, B, H)
         with np.errstate(over="ignore"):
-            parts = [1 / (2 + 2 * np.cosh(trace.over_time(f"z_{k}"))) for k in variant.gates]
-            parts.append(_through(variant.input_activation, trace.over_time("z_g")))
-            self.factor = np.concatenate(parts, axis=-1)                    # Im σ, Im tanh
+            self.factors = 1 / (2 + 2 * np.cosh(z))                          # Im σ
+            self.factors[-1] = _through(variant.input_activation, z[-1])     # Im tanh
             self.output = _through(variant.output_activation, trace.over_time("s"))
-        full = {k: np.stack(np.broadcast_arrays(*getattr(trace, k))) for k in ("s", "h", "i", "f", "o")}  # from slot 0
-        self.states = full | {"g": np.concatenate([full["s"][:1], trace.over_time("g")])}
-        self.slab = {k: slice(first, first + self.H) for k, first in layout.at.items()}
-        self.zslab = {k: slice(first, first + self.H) for k, first in layout.z.items()}
+        self.states = {k: np.array(getattr(trace, k)) for k in ("s", "h", "i", "f", "o")}  # from slot 0
+        self.states["g"] = np.array([trace.s[0], *trace.g[1:]])
+        self.slab, self.zslab = layout.slab, layout.zslab
+
+    @cached_property
+    def W(self) -> Array:
+        """All matrices of what is seen of step t−1, (rows of z, rows seen)."""
+        return self.layout.matrices(self.trace.weights)
+
+    @cached_property
+    def Wx(self) -> Array:
+        """And of x, (rows of z, D)."""
+        return self.layout.matrix(self.trace.weights, "x")
+
+    @cached_property
+    def peephole(self) -> dict[str, Array]:
+        """The peephole weights, (H, 1)."""
+        return {k: self.trace.weights[f"p_{k}"][:, None] for k in self.variant.peepholed}
+
+    @cached_property
+    def factor(self) -> Array:
+        """The factors of all z, (T, B, rows of z)."""
+        return np.concatenate(list(self.factors), axis=-1)
+
+    def a(self, s: Array) -> Array:
+        """a(s)."""
+        return np.tanh(s) if self.variant.output_activation == "tanh" else s
+
+    def rules(self) -> Rules:
+        """How imaginary parts go through a step: Im(uv) = Im u · Re v + Re u · Im v."""
+        value = {k: self.states[k][1:] for k in "gifo"} | {"a": self.a(self.states["s"][1:])}
+        slope = {**dict(zip(self.layout.blocks, self.factors, strict=True)), "a": self.output}
+        states = {name: self.states[name] for name in self.layout.carried}
+        return rules_of(self.layout, self.trace.weights, np.array(self.trace.x[1:]), states, value, slope)
+
+    def counted(self, b: int, h: Array) -> Array:
+        """L1, L2: the imaginary part of the loss of sequence b, from that of h (N, T, 1, H); (N,)."""
+        complex_h = np.empty(h.shape, np.result_type(self.kind, np.complex64))
+        complex_h.real, complex_h.imag = self.h[:, b, None], h
+        terms = self.setting.loss.terms(complex_h, self.y[:, b, None]).imag  # (N, T, 1)
+        if self.weights is not None:
+            terms = terms * self.weights[:, b, None].astype(self.kind)
+        return np.asarray(terms.sum(axis=(1, 2)))
 
     def of_sequence(self, b: int) -> dict[str, Array]:
         """States of one sequence by step, (T+1, H, 1); a(s(t)) as ``"a"``."""
         one = {k: a[:, b, :, None] for k, a in self.states.items()}
-        a = np.tanh(one["s"]) if self.variant.output_activation == "tanh" else one["s"]
-        return {**one, "a": a}
+        return {**one, "a": self.a(one["s"])}
 
 
 def _through(activation: str, z: Array) -> Array:

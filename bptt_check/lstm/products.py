@@ -29,15 +29,25 @@ ROWS_AHEAD = 512  # rows (steps × sequences) of what x adds to z that are had a
 
 
 @cache
+def wide_registers() -> bool:
+    """Whether the processor has AVX-512, and NumPy uses it."""
+    try:
+        built: Any = np.show_config(mode="dicts")
+        there = built["SIMD Extensions"].get("found", []) + built["SIMD Extensions"].get("baseline", [])
+    except (KeyError, TypeError, AttributeError):
+        return False
+    return any(name == "X86_V4" or name.startswith("AVX512") for name in there)
+
+
+@cache
 def small_kernels() -> bool:
     """Whether NumPy's matrix products have kernels for small factors: OpenBLAS, on a processor with AVX-512."""
     try:
         built: Any = np.show_config(mode="dicts")
         blas = str(built["Build Dependencies"]["blas"]["name"])
-        there = built["SIMD Extensions"].get("found", []) + built["SIMD Extensions"].get("baseline", [])
     except (KeyError, TypeError, AttributeError):
         return False
-    return "openblas" in blas.lower() and any(name == "X86_V4" or name.startswith("AVX512") for name in there)
+    return "openblas" in blas.lower() and wide_registers()
 
 
 def band_of_columns(rows: int, inner: int, columns: int, kind: np.dtype[Any]) -> int:
