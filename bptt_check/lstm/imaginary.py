@@ -4,7 +4,8 @@ A copy whose entry is moved by iδ, δ tiny, has a real part and an imaginary pa
 put on the real part lies far below its last digit (δ² beside 1), so that the real part of every copy is that of the
 unperturbed pass, and is computed once. The imaginary parts go through forward.py's operations in the algebra of
 complex numbers to that order: Im(uv) = Im u · Re v + Re u · Im v, Im tanh(u) = Im u / cosh²(Re u),
-Im σ(u) = Im u / (2 + 2 cosh(Re u)). The loss is taken of the complex h(t) as it stands.
+Im σ(u) = Im u / (2 + 2 cosh(Re u)). The loss is taken of complex h(t), one cell of them moved at a time: to that order
+its imaginary part is a sum over cells.
 """
 
 from __future__ import annotations
@@ -17,16 +18,17 @@ import numpy as np
 
 from bptt_check.lstm.aligned import empty, full, whole_lines
 from bptt_check.lstm.copies import CHUNK_BYTES, OnSteps, Point, Setting, refuse_whole, untold
-from bptt_check.lstm.entries import FIRST_TIMED, FROM_MEMORY_NOW, Columns, columns, in_chunks
+from bptt_check.lstm.entries import DISTURBED, FIRST_TIMED, Columns, columns, in_chunks
 from bptt_check.lstm.forward import Trace, forward
-from bptt_check.lstm.linear import Rules, rules_of
+from bptt_check.lstm.linear import rules_of, seen_by
 from bptt_check.lstm.linear_few import FEW_NUMBERS, through_time
 from bptt_check.lstm.params import Parameters
 from bptt_check.lstm.products import multiply_columns
-from bptt_check.lstm.variants import Gate
 
 Array = np.ndarray[Any, Any]
 TINY = 1e-12  # largest imaginary offset, in units of the largest entry of its block
+ONE_CELL = 2.0**-66  # imaginary part by which the loss is asked about one cell
+CELLS = 2**18  # complex numbers of h at a time for that
 
 
 def complex_losses(
@@ -56,16 +58,14 @@ def complex_losses(
     base = _Base(setting, kind)
     length = whole_lines(chunk_bytes // ((len(setting.layout.blocks) + 8) * H * kind.itemsize), kind)
     result = np.full(len(owner), setting.loss.value(base.h, base.y).astype(offsets.dtype))
-    few = len(owner) * len(base.layout.blocks) * H * T <= FEW_NUMBERS
-    rules = base.rules() if few else None
-    states = [] if few else [base.of_sequence(b) for b in range(B)]
+    few = len(owner) * len(setting.layout.blocks) * H * T <= FEW_NUMBERS
 
     def one(b: int, chunk: Columns) -> Array:
         imaginary = offsets[chunk.order].imag.astype(kind, copy=False)
-        if rules is None:
-            return _Chunk(base, states[b], b, chunk, imaginary).losses()
-        h = through_time(rules, b, chunk, imaginary)                         # (T, H, N)
-        return base.counted(b, h.transpose(2, 0, 1)[:, :, None])
+        if not few:
+            return _through_time(base, b, chunk, imaginary)
+        h = through_time(base.rules, b, chunk, imaginary)                    # (T, H, N)
+        return np.asarray((base.of_loss[:, b, None] @ h).sum(axis=(0, 1)))
 
     for _, chunk, values in in_chunks(every, one, T=T, B=B, length=length, jobs=jobs, on_steps=on_steps):
         result[chunk.order] += 1j * values
@@ -97,173 +97,112 @@ def trace_of(setting: Setting, kind: Any) -> Trace:
 
 
 class _Base:
-    """The unperturbed pass, and the factors by which an imaginary part goes through each activation, (T, B, …)."""
+    """The unperturbed pass, and how imaginary parts go through it."""
 
     def __init__(self, setting: Setting, kind: Any) -> None:
         layout, variant = setting.layout, setting.variant
-        self.setting, self.layout, self.variant, self.kind = setting, layout, variant, kind
-        self.T, self.B, _, self.H = setting.shape
         self.trace = trace = trace_of(setting, kind)
-        self.h, self.y, self.weights = trace.over_time("h"), setting.y.astype(kind, copy=False), setting.loss.weights
-        z = np.array([trace.z[k][1:] for k in layout.blocks])                # (blocks, T, B, H)
+        self.h, self.y, self.loss = trace.over_time("h"), setting.y.astype(kind, copy=False), setting.loss
+        states = {name: np.array(getattr(trace, name)) for name in layout.carried}  # (T+1, B, H)
+        value = {k: trace.over_time(k) for k in "gifo"}                      # (T, B, H)
+        s, z = states["s"][1:], np.array([trace.z[k][1:] for k in layout.blocks])  # z (blocks, T, B, H)
+        value["a"] = np.tanh(s) if variant.output_activation == "tanh" else s
         with np.errstate(over="ignore"):
-            self.factors = 1 / (2 + 2 * np.cosh(z))                          # Im σ
-            self.factors[-1] = _through(variant.input_activation, z[-1])     # Im tanh
-            self.output = _through(variant.output_activation, trace.over_time("s"))
-        self.states = {k: np.array(getattr(trace, k)) for k in ("s", "h", "i", "f", "o")}  # from slot 0
-        self.states["g"] = np.array([trace.s[0], *trace.g[1:]])
-        self.slab, self.zslab = layout.slab, layout.zslab
+            slope = dict(zip(layout.blocks, 1 / (2 + 2 * np.cosh(z)), strict=True))  # Im σ
+            slope["g"] = _through(variant.input_activation, z[-1])           # Im tanh
+            slope["a"] = _through(variant.output_activation, s)
+        self.rules = rules_of(layout, trace.weights, np.array(trace.x[1:]), states, value, slope)
 
     @cached_property
-    def W(self) -> Array:
-        """All matrices of what is seen of step t−1, (rows of z, rows seen)."""
-        return self.layout.matrices(self.trace.weights)
-
-    @cached_property
-    def Wx(self) -> Array:
-        """And of x, (rows of z, D)."""
-        return self.layout.matrix(self.trace.weights, "x")
-
-    @cached_property
-    def peephole(self) -> dict[str, Array]:
-        """The peephole weights, (H, 1)."""
-        return {k: self.trace.weights[f"p_{k}"][:, None] for k in self.variant.peepholed}
-
-    @cached_property
-    def factor(self) -> Array:
-        """The factors of all z, (T, B, rows of z)."""
-        return np.concatenate(list(self.factors), axis=-1)
-
-    def a(self, s: Array) -> Array:
-        """a(s)."""
-        return np.tanh(s) if self.variant.output_activation == "tanh" else s
-
-    def rules(self) -> Rules:
-        """How imaginary parts go through a step: Im(uv) = Im u · Re v + Re u · Im v."""
-        value = {k: self.states[k][1:] for k in "gifo"} | {"a": self.a(self.states["s"][1:])}
-        slope = {**dict(zip(self.layout.blocks, self.factors, strict=True)), "a": self.output}
-        states = {name: self.states[name] for name in self.layout.carried}
-        return rules_of(self.layout, self.trace.weights, np.array(self.trace.x[1:]), states, value, slope)
-
-    def counted(self, b: int, h: Array) -> Array:
-        """L1, L2: the imaginary part of the loss of sequence b, from that of h (N, T, 1, H); (N,)."""
-        complex_h = np.empty(h.shape, np.result_type(self.kind, np.complex64))
-        complex_h.real, complex_h.imag = self.h[:, b, None], h
-        terms = self.setting.loss.terms(complex_h, self.y[:, b, None]).imag  # (N, T, 1)
-        if self.weights is not None:
-            terms = terms * self.weights[:, b, None].astype(self.kind)
-        return np.asarray(terms.sum(axis=(1, 2)))
-
-    def of_sequence(self, b: int) -> dict[str, Array]:
-        """States of one sequence by step, (T+1, H, 1); a(s(t)) as ``"a"``."""
-        one = {k: a[:, b, :, None] for k, a in self.states.items()}
-        return {**one, "a": self.a(one["s"])}
+    def of_loss(self) -> Array:
+        """L1, L2: the imaginary part of l(t) with that of one cell of h(t) at 1, (T, B, H), by complex steps."""
+        T, B, H = self.h.shape
+        found, step = np.empty_like(self.h), self.h.dtype.type(ONE_CELL)
+        at_once = max(1, CELLS // (B * H * H))
+        cells = np.eye(H, dtype=self.h.dtype)[:, None, None] * step          # (H, 1, 1, H)
+        for first in range(0, T, at_once):
+            some = slice(first, first + at_once)
+            moved = np.empty((H, *self.h[some].shape), np.result_type(self.h, np.complex64))
+            moved.real, moved.imag = self.h[some], cells
+            found[some] = self.loss.terms(moved, self.y[some]).imag.transpose(1, 2, 0) / step
+        if self.loss.weights is not None:
+            found *= self.loss.weights[..., None].astype(found.dtype)
+        return found
 
 
 def _through(activation: str, z: Array) -> Array:
     return 1 / np.cosh(z) ** 2 if activation == "tanh" else np.ones_like(z)
 
 
-class _Chunk:
-    """The imaginary parts of one chunk of copies of one sequence on their way through time."""
-
-    def __init__(self, base: _Base, one: dict[str, Array], b: int, chunk: Columns, offsets: Array) -> None:
-        self.base, self.one, self.b, self.chunk, self.offsets = base, one, b, chunk, offsets.astype(base.kind)
-        self.timed, self.N = chunk.timed, len(chunk)
-        self.started = np.searchsorted(chunk.start, np.arange(base.T + 2), side="right")
-        self.A = full((max(base.layout.at.values()) + base.H, self.N), 0, base.kind)
-        self.Z = empty((len(base.W), self.N), base.kind)
-        lasting = int(np.searchsorted(chunk.key, FIRST_TIMED))
-        self.to = chunk.row[:lasting] * self.N + np.arange(lasting)
-        at, D = base.layout.at, base.layout.D  # what a column saw: x(t), the states of t−1 with their row of ones, s(t)
-        self.sees = chunk.source[:lasting] + np.where(chunk.key[:lasting] == 0, 0, D)
-        memory_now = chunk.key[:lasting] == FROM_MEMORY_NOW
-        self.sees = np.where(memory_now, D + len(self.A) + chunk.source[:lasting] - at["s"], self.sees)
-
-    def seen(self, t: int) -> Array:
-        """All that a column of a matrix can have seen at step t, one below the other."""
-        base, b = self.base, self.b
-        states = np.ones(len(self.A), base.kind)
-        for name in base.layout.carried:
-            states[base.slab[name]] = base.states[name][t - 1, b]
-        return np.concatenate([base.trace.x[t][b], states, base.states["s"][t, b]])
-
-    def losses(self) -> Array:
-        base, one, A = self.base, self.one, self.A
-        coupled, total = base.variant.forget_gate is Gate.COUPLED, np.zeros(self.N, base.kind)
-        flat_Z, weighted = self.Z.reshape(-1), self.offsets[: len(self.to)]
-        for node, where in self.timed.get(1, ()):
-            if node.endswith("0"):
-                rows = base.layout.at[node[0]] + self.chunk.row[where]
-                A[rows, np.arange(where.start, where.stop)] = self.offsets[where]
-        for t in range(1, base.T + 1):
-            n = int(self.started[t])
-            Z, s, h = self.Z[:, :n], A[base.slab["s"], :n], A[base.slab["h"], :n]
-            multiply_columns(base.W, A[: base.layout.at["1"], :n], Z)       # as F1, F2
-            if len(self.to):
-                flat_Z[self.to] += weighted * self.seen(t)[self.sees]
-            for k in ("i", "f"):
-                if k in base.peephole:
-                    Z[base.zslab[k]] += base.peephole[k] * s                # as F2, peephole
-            self.moved_z(t)
-            factor = base.factor[t - 1, self.b][:, None]
-            waiting = base.zslab["o"] if "o" in base.peephole else None
-            if waiting is None:
-                Z *= factor                                                 # as F3–F6
-            else:
-                Z[: waiting.start] *= factor[: waiting.start]
-                Z[waiting.stop :] *= factor[waiting.stop :]
-            g, i, f, o = (Z[base.zslab[k]] if k in base.zslab else None for k in "gifo")
-            assert g is not None
-            self.nudged("g", t, g)
-            if i is not None:
-                self.nudged("i", t, i)
-            if coupled and i is not None:
-                f = -i
-            if f is not None:
-                self.nudged("f", t, f)
-            g *= one["i"][t]
-            if i is not None:
-                g += one["g"][t] * i
-            if f is not None:
-                g += one["s"][t - 1] * f
-            s *= one["f"][t]
-            s += g                                                          # as F7
-            self.nudged("s", t, s)
-            np.multiply(base.output[t - 1, self.b][:, None] * one["o"][t], s, out=h)
-            if o is not None:
-                if waiting is not None:
-                    o += base.peephole["o"] * s                             # as F2, peephole
-                    o *= factor[waiting]                                    # as F6
-                self.nudged("o", t, o)
-                h += np.multiply(one["a"][t], o, out=g)                     # as F8
-            self.nudged("h", t, h)
-            if base.variant.gate_recurrence:
-                for k, value in (("i", i), ("f", f), ("o", o)):
-                    A[base.slab[k], :n] = 0 if value is None else value
-            self.counted(t, h, total[:n])
-        return total
-
-    def moved_z(self, t: int) -> None:
-        base = self.base
-        for node, where in self.timed.get(t, ()):
+def _through_time(base: _Base, b: int, chunk: Columns, offsets: Array) -> Array:
+    """The imaginary part of the loss, of one chunk of copies of one sequence: their states, step by step."""
+    rules, layout, N, kind = base.rules, base.rules.layout, len(chunk), base.h.dtype
+    H, T, at, slab = layout.H, len(base.h), layout.at, layout.slab
+    started = np.searchsorted(chunk.start, np.arange(T + 2), side="right")
+    A, Z = full((max(at.values()) + H, N), 0, kind), empty((len(layout.blocks) * H, N), kind)
+    spare, total, flat_Z = empty((H, N), kind), np.zeros(N, kind), Z.reshape(-1)
+    weights = chunk[: int(np.searchsorted(chunk.key, FIRST_TIMED))]
+    to, sees, weighted = weights.row * N + np.arange(len(weights)), seen_by(layout, weights), offsets[: len(weights)]
+    W, Wx, sight = layout.matrices(rules.weights), layout.matrix(rules.weights, "x"), rules.sight(b)
+    reached = {out: [(layout.zslab[k], rules.effect[f"z_{k}"][out][:, b, :, None]) for k in layout.blocks
+                     if out in rules.effect[f"z_{k}"]] for out in layout.carried}  # fmt: skip
+    old, by_s = ({out: e[:, b, :, None] for out, e in way.items()} for way in (rules.old, rules.by_s))
+    for node, where in chunk.timed.get(1, ()):
+        if node.endswith("0"):
+            A[at[node[0]] + chunk.row[where], np.arange(where.start, where.stop)] = offsets[where]
+    for t in range(1, T + 1):
+        n = int(started[t])
+        z, s, part = Z[:, :n], A[slab["s"], :n], spare[:, :n]
+        if t > 1:
+            multiply_columns(W, A[: len(W[0]), :n], z)                       # as F1, F2
+        else:
+            _first_product(W, A, chunk, z)
+        if len(to):
+            flat_Z[to] += weighted * sight[t - 1, sees]
+        for node, where in chunk.timed.get(t, ()):
             if node == "x":
-                self.Z[:, where] += base.Wx[:, self.chunk.row[where]] * self.offsets[where]
+                Z[:, where] += Wx[:, chunk.row[where]] * offsets[where]
             elif node[:2] == "z_":
-                rows = base.layout.z[node[2]] + self.chunk.row[where]
-                self.Z[rows, np.arange(where.start, where.stop)] += self.offsets[where]
+                Z[layout.z[node[2]] + chunk.row[where], np.arange(where.start, where.stop)] += offsets[where]
+        for out in layout.carried:                                           # s(t) last: the others see s(t−1)
+            if out != "s":
+                terms = [(e[t - 1], z[k]) for k, e in reached[out]]
+                if out in old:
+                    terms.append((old[out][t - 1], s))
+                _summed(terms, A[slab[out], :n], part)                       # as F3–F6, F8
+        s *= old["s"][t - 1]
+        for k, e in reached["s"]:
+            s += np.multiply(e[t - 1], z[k], out=part)                       # as F3–F7
+        for node, where in chunk.timed.get(t, ()):
+            if node in DISTURBED:
+                row, column = chunk.row[where], np.arange(where.start, where.stop)
+                for out, factor in rules.effect[node].items():
+                    if out in slab:
+                        A[at[out] + row, column] += factor[t - 1, b, row] * offsets[where]
+        for out, factor in by_s.items():
+            if out in slab:
+                state = A[slab[out], :n]
+                state += np.multiply(factor[t - 1], s, out=part)             # as F8
+        of_l = base.of_loss[t - 1, b]
+        if of_l.any():
+            counted = total[:n]
+            counted += of_l @ A[slab["h"], :n]
+    return total
 
-    def nudged(self, node: str, t: int, value: Array) -> None:
-        for name, where in self.timed.get(t, ()):
-            if name == node:
-                value[self.chunk.row[where], np.arange(where.start, where.stop)] += self.offsets[where]
 
-    def counted(self, t: int, h: Array, total: Array) -> None:
-        """L1, L2: the imaginary part of l(t) of every column, from its complex h(t)."""
-        base = self.base
-        weight = None if base.weights is None else base.weights[t - 1, self.b].astype(base.kind)
-        if weight is None or weight != 0:
-            complex_h = np.empty(h.shape, np.result_type(base.kind, np.complex64))
-            complex_h.real, complex_h.imag = self.one["h"][t], h
-            terms = base.setting.loss.terms(complex_h.T[:, None, None, :], base.y[t - 1, self.b])[:, 0, 0].imag
-            total += terms if weight is None else weight * terms
+def _first_product(W: Array, A: Array, chunk: Columns, z: Array) -> None:
+    """``W`` times the states of step 0, of which nothing is moved but the initial ones."""
+    z[...] = 0
+    for node, where in chunk.timed.get(1, ()):
+        if node.endswith("0"):
+            z[:, where] = W @ A[: len(W[0]), where]
+
+
+def _summed(products: list[tuple[Array, Array]], into: Array, spare: Array) -> None:
+    """The sum of the products of pairs, 0 of none."""
+    if not products:
+        into[...] = 0
+        return
+    np.multiply(*products[0], out=into)
+    for factor, values in products[1:]:
+        into += np.multiply(factor, values, out=spare)

@@ -81,7 +81,9 @@ def multiply_columns(left: Array, right: Array, out: Array) -> None:
         columns = right[:, :cut].reshape(1, inner, -1, COLUMNS).swapaxes(1, 2)
         into = out[:, :cut].reshape(parts, -1, cut // COLUMNS, COLUMNS).swapaxes(1, 2)
         np.matmul(left.reshape(parts, 1, -1, inner), columns, out=into)
-    if cut < count:
+    if left.dtype.char == "g":  # long double: no library, and matmul's own loops take half as long again as dot's
+        out[...] = left.dot(right)
+    elif cut < count:
         np.matmul(left, right[:, cut:], out=out[:, cut:])
 
 

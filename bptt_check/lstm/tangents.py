@@ -179,7 +179,8 @@ def _steps(local: Local, first: int, last: int, b: int) -> Steps:
             if out in local.slab:
                 by_z[:, layout.carried.index(out), place] = e[these, b]
                 for j in layout.variant.sees(k):
-                    M[:, local.slab[out], columns[j]] += e[these, b, :, None] * rules.weights[f"W_{k}{j}"]
+                    part = M[:, local.slab[out], columns[j]]
+                    part += e[these, b, :, None] * rules.weights[f"W_{k}{j}"]
     straight, through = (
         [(local.slab[out], e[these, b, :, None]) for out, e in way.items() if out in local.slab]
         for way in (rules.old, rules.by_s)
@@ -193,15 +194,19 @@ def _through_time(local: Local, b: int, chunk: Columns, dl_dh: Array, kind: Any)
     old, new = full((local.height, N), 0, kind), full((local.height, N), 0, kind)
     spare, total = empty((H, N), kind), np.zeros(N, kind)
     to, z_rows, sees = injections_of(local.layout, local.rules.effect, chunk)
+    initial = False  # whether any column is moved at step 0
     for node, where in timed.get(1, ()):
         if node.endswith("0"):
+            initial = True
             old[local.at[node[0]] + chunk.row[where], np.arange(where.start, where.stop)] = 1
     for t in range(1, T + 1):
         n, (step, at) = int(started[t]), local.step(t, b)
-        multiply_columns(step.M[at, :, : local.seen_rows], old[: local.seen_rows, :n], new[:, :n])
+        if t > 1 or initial:
+            multiply_columns(step.M[at, :, : local.seen_rows], old[: local.seen_rows, :n], new[:, :n])
         memory, now, part = old[local.slab["s"], :n], new[local.slab["s"], :n], spare[:, :n]
         for rows, factor in step.old:
-            new[rows, :n] += np.multiply(factor[at], memory, out=part)
+            state = new[rows, :n]
+            state += np.multiply(factor[at], memory, out=part)
         flat = new.reshape(-1)
         if len(to):
             flat[to] += step.by_z[at, z_rows] * step.sight[at, sees]
@@ -214,8 +219,10 @@ def _through_time(local: Local, b: int, chunk: Columns, dl_dh: Array, kind: Any)
                     new[local.at[out] + row, columns] += e[row]
         for rows, factor in step.by_s:
             if rows != local.slab["s"]:
-                new[rows, :n] += np.multiply(factor[at], now, out=part)
+                state = new[rows, :n]
+                state += np.multiply(factor[at], now, out=part)
         if dl_dh[t - 1].any():
-            total[:n] += dl_dh[t - 1] @ new[local.slab["h"], :n]
+            counted = total[:n]
+            counted += dl_dh[t - 1] @ new[local.slab["h"], :n]
         old, new = new, old
     return total
