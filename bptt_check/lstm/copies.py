@@ -22,13 +22,14 @@ from bptt_check.lstm.copies_few import Few
 from bptt_check.lstm.copies_step import Run, Step
 from bptt_check.lstm.entries import FROM_MEMORY_NOW, FROM_STATE, FROM_X, Columns, Layout, columns, in_chunks, layout_of
 from bptt_check.lstm.losses import Loss
+from bptt_check.lstm.nearby import worth
 from bptt_check.lstm.products import multiply_columns
 from bptt_check.lstm.variants import Variant
 
 Array = np.ndarray[Any, Any]
 Point = Mapping[str, Array]
 OnSteps = Callable[[int, int], None]
-CHUNK_BYTES = 2**21  # columns at a time: beyond a core's own cache, so that a product has enough of them
+CHUNK_BYTES = 2**22  # columns at a time: beyond a core's own cache, so that a product has enough of them
 FEW_NUMBERS = 2**16  # z of all copies and steps up to which all that can be is had for all steps at once
 
 
@@ -97,7 +98,7 @@ def losses(
     kind = np.result_type(offsets, *setting.point.values())
     every = columns(layout, T, B, names, owner, within)
     run = Run(setting, layout, kind)
-    rows = len(layout.blocks) * H + layout.at["1"] + 4 * H
+    rows = len(layout.blocks) * H + layout.at["1"] + 4 * H + (2 * len(layout.blocks) * H if worth(kind) else 0)
     few = (len(owner) + 1) * len(run.W) * T <= FEW_NUMBERS
     length = whole_lines(chunk_bytes // (rows * kind.itemsize), kind, beside=1)
     result, alone = np.zeros(len(owner), kind), np.zeros(B, kind)

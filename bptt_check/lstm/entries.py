@@ -26,6 +26,7 @@ Array = np.ndarray[Any, Any]
 FROM_X, FROM_STATE, FROM_MEMORY_NOW = 0, 1, 2  # what a weight's column saw: x(t), something of t−1 (or 1), s(t)
 FIRST_TIMED = 3
 FEW, REMEMBERED = 4096, 16  # entries whose columns are kept, and of how many sweeps
+FEW_CUT = 600  # of all sequences together, those whose chunks are kept
 LONG = 256  # columns from which their rows are long
 NODES = ("h0", "s0", "i0", "f0", "o0", "x", "z_i", "z_f", "z_o", "z_g", "g", "i", "f", "o", "s", "h")
 DISTURBED = NODES[-6:]  # those that come after z in their step
@@ -161,7 +162,18 @@ class Columns:
         return any(node in DISTURBED for node in self.once)
 
     def chunks(self, B: int, length: int) -> Iterator[tuple[int, Columns]]:
-        """Sequence by sequence those that act on it, so many at a time; one empty chunk where there are none."""
+        """Sequence by sequence those that act on it, so many at a time; one empty chunk where there are none.
+
+        Of few entries they are kept, with what passes work out of them.
+        """
+        if B * len(self) > FEW_CUT:
+            yield from self._cut(B, length)
+            return
+        if (kept := self.worked_out.get(f"chunks {B} {length}")) is None:
+            kept = self.worked_out[f"chunks {B} {length}"] = list(self._cut(B, length))
+        yield from kept
+
+    def _cut(self, B: int, length: int) -> Iterator[tuple[int, Columns]]:
         for b in range(B):
             one = self if B == 1 else self.of_sequence(b)
             for first in range(0, max(1, len(one)), length):

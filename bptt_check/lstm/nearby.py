@@ -29,11 +29,16 @@ TANH_REACH = tuple((n, (HALF_AN_ULP / abs(TANH[n])) ** (0.5 / n)) for n in (2, 3
 EXP_REACH = tuple((n, (HALF_AN_ULP / EXP[n]) ** (1 / (n + 1))) for n in (2, 3, 4))
 
 
+def worth(kind: np.dtype[Any]) -> bool:
+    """Whether it is faster than NumPy's own functions of such numbers."""
+    return kind == np.float64 and not wide_registers()
+
+
 class Nearby:
     """tanh and σ of arrays (rows, n) whose first column is what the others lie near, as long as they do."""
 
     def __init__(self, shape: tuple[int, int], kind: np.dtype[Any], *, far: bool = False) -> None:
-        self.pays = not far and kind == np.float64 and not wide_registers()
+        self.pays = not far and worth(kind)
         self.spare = np.empty((2, *shape) if self.pays else 0, kind)
 
     def tanh(self, z: Array, out: Array) -> None:

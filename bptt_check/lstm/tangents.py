@@ -194,6 +194,7 @@ def _through_time(local: Local, b: int, chunk: Columns, dl_dh: Array, kind: Any)
     old, new = full((local.height, N), 0, kind), full((local.height, N), 0, kind)
     spare, total = empty((H, N), kind), np.zeros(N, kind)
     to, z_rows, sees = injections_of(local.layout, local.rules.effect, chunk)
+    put, seen = np.empty((2, len(to)), local.kind)
     initial = False  # whether any column is moved at step 0
     for node, where in timed.get(1, ()):
         if node.endswith("0"):
@@ -207,9 +208,10 @@ def _through_time(local: Local, b: int, chunk: Columns, dl_dh: Array, kind: Any)
         for rows, factor in step.old:
             state = new[rows, :n]
             state += np.multiply(factor[at], memory, out=part)
+        step.by_z[at].take(z_rows, out=put, mode="clip")                     # NumPy's fastest way of picking
+        step.sight[at].take(sees, out=seen, mode="clip")
         flat = new.reshape(-1)
-        if len(to):
-            flat[to] += step.by_z[at, z_rows] * step.sight[at, sees]
+        flat[to] += np.multiply(put, seen, out=put)
         for node, where in timed.get(t, ()):
             if node == "x":
                 new[:, where] += step.M[at][:, local.seen_rows + chunk.row[where]]
