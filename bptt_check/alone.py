@@ -74,6 +74,11 @@ class Alone:
             self.worst, self.along_worst = off, v
         self.seen = float(directions.smallest_seen(self.tolerances)) if seen is None else seen
 
+    @property
+    def is_compared_in_full(self) -> bool:
+        """Whether each entry was looked at by itself in the end, so that no direction has to vouch for any."""
+        return self.confirmed is not None and len(self.confirmed.comparison.entries) == self.divisor.size
+
     def _enough(self, draws: int) -> bool:
         assert self.worst is not None
         costly = not self.bench.reference.exact and self.bench.bill.losses > ESCALATION

@@ -103,10 +103,14 @@ class Comparison:
         nothing = not self.size.any() and not (self.size.size and self.sensitivity)
         if nothing or (self.size >= self.floor(resolution)).any():
             return False
-        zero = ZERO * self.eps * self.sensitivity
-        if not self.analytic.any() or np.abs(self.analytic).max() <= zero:
+        if self.is_nothing:
             return bool(self.tolerance.max() > resolution * self.sensitivity)
         return bool((self.tolerance > resolution * self.size).all())
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the gradient is zero, exactly or but for rounding; ``False`` of no entries."""
+        return bool(self.analytic.size and np.abs(self.analytic).max() <= ZERO * self.eps * self.sensitivity)
 
 
 def judge(comparison: Comparison, *, resolution: float, equation: str | None = None, timed: bool = False) -> Block:
@@ -137,7 +141,7 @@ def judge(comparison: Comparison, *, resolution: float, equation: str | None = N
         index=None if worst is None else tuple(int(k) for k in np.unravel_index(int(c.entries[worst]), c.shape)),
         analytic=None if worst is None else float(shown[worst]),
         reference=None if worst is None else float(c.reference[worst]),
-        resolution=_resolution(seen, c.tolerance, c.size),
+        resolution=None if c.is_nothing and not seen.any() else _resolution(seen, c.tolerance, c.size),
         by_step=_by_step(relative, c) if timed else None,
         norms=_norms(shown, c) if timed else None,
         note=_how_many(wrong) or ("too small to be seen beside the noise" if hidden else ""),

@@ -20,7 +20,7 @@ import numpy as np
 
 from bptt_check import cancelling, louder
 from bptt_check.bench import Bench
-from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
+from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, ZERO, Comparison
 from bptt_check.differences import Richardson
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.quotients import QUOTIENTS, held_against_quotients
@@ -94,6 +94,9 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     disputed = most_disputed(comparison)
     inside = bench.blunt(comparison.name)
     grave = is_grave(bench, comparison) and (not bench.reference.exact or _borne_out(bench, comparison, disputed[:1]))
+    if len(disputed) and bench.reference.exact:
+        comparison = _nothing_but_rounding(bench, comparison)
+        disputed = most_disputed(comparison)
     if len(disputed) and bench.reference.exact and not grave:  # rounding of any kind could not do what is grave
         comparison = with_own_noise(bench, comparison, disputed)
         steady = steady_entries(bench, comparison, most_disputed(comparison))
@@ -134,6 +137,17 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     seen_of_them = comparison.seen(resolution)[ambiguous]  # by that wider tolerance still as finely as asked?
     unclear = cleared is None and not ((seen_of_them > 0) & (seen_of_them <= resolution)).all()
     return Confirmed(comparison, kinks, bool(cleared), unclear)
+
+
+def _nothing_but_rounding(bench: Bench, c: Comparison) -> Comparison:
+    """The comparison without entries whose derivative is 0 to the reference's last digit, and the gradient to its own.
+
+    What a bias does before a normalised layer, for instance: terms as large as the largest sensitivity sum up to 0.
+    """
+    zero = ZERO * c.sensitivity
+    nothing = c.wrong & (np.abs(c.reference) <= zero * bench.reference.eps) & (np.abs(c.analytic) <= zero * c.eps)
+    level = np.where(nothing, np.maximum(c.level, zero * c.eps / ROUNDING_SAFETY), c.level)
+    return replace(c, level=level, rounding_floor=np.where(nothing, level, c.rounding_floor))
 
 
 def _agrees_where_loud(bench: Bench, c: Comparison, resolution: float) -> bool:

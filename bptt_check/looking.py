@@ -94,7 +94,7 @@ def along_directions(
         off = any(off.ratio > 1 for off in seen.small)
         blocks = {name: looks[name].with_lesser(block, seen, off) for name, block in blocks.items()}
     confirmed = {name: look.confirmed for name, look in looks.items() if look.confirmed}
-    missed = _missed([look.tolerances for look in looks.values()], resolution)
+    missed = _missed([look.tolerances for look in looks.values() if not look.is_compared_in_full], resolution)
     few = frozenset(name for name, look in looks.items() if look.few)
     return Looked(blocks, found_in(bench, confirmed), missed, seen.elsewhere, confirmed, few)
 
@@ -251,6 +251,8 @@ def _beside_known(looks: Mapping[str, Alone], known: Callable[[], Right]) -> dic
 
 def _missed(covered: Sequence[Sequence[float]], resolution: float) -> float:
     """The chance that an error went unseen, in the block where it is largest; ``covered``: by block, the tolerances."""
+    if not covered:
+        return 0.0
     alike = len({len(tolerances) for tolerances in covered}) == 1
     groups = [np.array(covered)] if alike else covered
     return max(float(np.max(directions.miss_probability(group, resolution))) for group in groups)
