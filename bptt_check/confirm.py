@@ -74,6 +74,25 @@ def confirm(bench: Bench, comparison: Comparison, resolution: float, *, borne_ou
     ReferenceUnsafe
         Where a complex-step reference is contradicted by a difference quotient.
     """
+    found = _confirmed(bench, comparison, resolution, borne_out=borne_out)
+    return replace(found, unclear=True) if _lost_from_sight(comparison, found, resolution) else found
+
+
+def _lost_from_sight(before: Comparison, found: Confirmed, resolution: float) -> bool:
+    """Whether an entry that was off by what counts is not any more, only because it is seen too bluntly now.
+
+    Below the floor of a reference that turned out to be noisy an entry may hold anything; what was off there is not
+    said to agree.
+    """
+    c = found.comparison
+    if found.rounding or not before.wrong.any() or c.wrong.any():
+        return False
+    seen = before.wrong & (before.size >= before.floor(resolution)) & (before.difference > resolution * before.size)
+    bluntly = (c.difference > resolution * c.size) & (c.tolerance > resolution * c.size)
+    return bool((seen & bluntly & ~np.isin(c.entries, found.kinks)).any())
+
+
+def _confirmed(bench: Bench, comparison: Comparison, resolution: float, *, borne_out: bool) -> Confirmed:
     if comparison.wrong.any():
         bench.look_at_tamer_points()
     if not comparison.sensitivity and not bench.reference.exact:

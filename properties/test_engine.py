@@ -168,6 +168,97 @@ def test_digits_that_constants_lose_are_not_held_against_a_gradient_and_hide_no_
     assert wrong.verdict is Verdict.DISAGREES, str(wrong)
 
 
+def only_float64(f):
+    """A function of a point that takes nothing but float64, as compiled code does."""
+
+    def inner(p):
+        if any(a.dtype != np.float64 for a in p.values()):
+            raise TypeError("float64 only")
+        return f(p)
+
+    return inner
+
+
+def times(gradient, name, index, factor):
+    """The gradient with one entry multiplied."""
+
+    def wrong(p):
+        found = {k: a.copy() for k, a in gradient(p).items()}
+        found[name][index] *= factor
+        return found
+
+    return wrong
+
+
+def test_rounding_far_off_is_no_staircase_that_hides_a_fault():
+    def gradient(p):  # of ½‖h Wᵀ…‖² by hand: sixty equal layers
+        hidden = [p["h"]]
+        for _ in range(60):
+            hidden.append(hidden[-1] @ p["W"])
+        dh, dW = hidden[-1], np.zeros((2, 2))
+        for h in hidden[-2::-1]:
+            dW += np.outer(h, dh)
+            dh = dh @ p["W"].T
+        return {"W": dW, "h": dh}
+
+    @only_float64
+    def loss(p):
+        h = p["h"]
+        for _ in range(60):
+            h = h @ p["W"]
+        return float(h @ h) / 2
+
+    point = {"W": np.array([[1.2, 0.3], [0.1, 0.5]]), "h": np.array([1.0, 0.1])}
+    assert check(Subject.from_functions(loss, gradient, point)).verdict is Verdict.AGREES
+    for size in (1e-2, 1e-4):
+        wrong = check(Subject.from_functions(loss, times(gradient, "W", (0, 0), 1 + size), point))
+        assert wrong.verdict is Verdict.DISAGREES, str(wrong)
+
+
+def test_a_gradient_that_takes_only_float64_is_looked_at_nearby_too():
+    """Beside a derivative of 4e10 rounding inside could explain an error of 1e-4; but it is steady, so it is one."""
+    point = {"a": np.array([3.2, -1.2, 1.6, -0.5]), "b": np.array([4.0, 3.8e-4, 0.3, 1.3])}
+    gradient = only_float64(lambda p: {"a": 5 * p["a"] ** 4, "b": -2 * p["b"] ** -3})
+    wrong = times(gradient, "a", 2, 1 + 1e-4)
+    result = check(Subject.from_functions(lambda p: (p["a"] ** 5).sum() + (p["b"] ** -2).sum(), wrong, point))
+    assert result.verdict is Verdict.DISAGREES, str(result)
+
+
+def test_a_steep_sine_is_rounded_by_more_than_an_ulp_and_contradicts_no_complex_step():
+    point = {"x": np.array([-0.33, 0.85, 0.98, 0.17, 0.61])}
+    gradient = only_float64(lambda p: {"x": 437.0 * np.cos(437.0 * p["x"])})
+    wrong = times(gradient, "x", 2, 1 + 1e-8)
+    result = check(Subject.from_functions(lambda p: np.sin(437.0 * p["x"]).sum(), wrong, point))
+    assert (result.verdict, result.method[:12]) == (Verdict.DISAGREES, "complex step"), str(result)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_derivative_of_zero_but_for_rounding_agrees(seed):
+    """The bias before a normalised layer: what the layer subtracts again."""
+    rng = np.random.default_rng(seed)
+    x, y, n = rng.normal(size=(5, 3)), rng.normal(size=(5, 4)), 5
+
+    def normalised(p):
+        z = x @ p["W"] + p["b"]
+        centred = z - z.sum(axis=0) / n
+        return centred, ((centred**2).sum(axis=0) / n + 1e-5) ** 0.5
+
+    def loss(p):
+        centred, width = normalised(p)
+        return ((centred / width - y) ** 2).sum()
+
+    @only_float64
+    def gradient(p):
+        centred, width = normalised(p)
+        d = 2 * (centred / width - y) / width
+        d = d - d.mean(axis=0) - centred / width**2 * (d * centred).mean(axis=0)
+        return {"W": x.T @ d, "b": d.sum(axis=0)}
+
+    result = check(Subject.from_functions(loss, gradient, {"W": rng.normal(size=(3, 4)), "b": rng.normal(size=4)}))
+    assert result.verdict is Verdict.AGREES, str(result)
+    assert result.blocks["b"].resolution is None and result.miss_probability < CHANCE
+
+
 # ------------------------------------------------------------------------------------------- small cases
 
 

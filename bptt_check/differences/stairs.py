@@ -69,7 +69,8 @@ def _jump(function: Function, offsets: Array, values: Array, sign: float, close:
         if offsets[1] - offsets[0] <= close:
             stays = len(departed) > LEVELS and departed[-1] >= LEFT * departed[-1 - LEVELS]
             steps = np.diff(values)
-            return float(np.abs(steps[most] - np.median(steps))) if stays else 0.0
+            next_to_it, jump = np.sort(np.abs(steps - np.median(steps)))[-2:]
+            return float(jump) if stays and next_to_it <= LEFT * jump else 0.0  # noise jumps at every step
         offsets = np.linspace(offsets[most], offsets[most + 1], PARTS + 1)
         inner = [function(float(offset)) for offset in offsets[1:-1]]
         values = np.array([values[most], *inner, values[most + 1]])
