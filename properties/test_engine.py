@@ -208,7 +208,7 @@ def test_rounding_far_off_is_no_staircase_that_hides_a_fault():
             h = h @ p["W"]
         return float(h @ h) / 2
 
-    point = {"W": np.array([[1.2, 0.3], [0.1, 0.5]]), "h": np.array([1.0, 0.1])}
+    point = {"W": np.array([[1.16, 0.27], [0.115, 0.46]]), "h": np.array([1.0, 0.014])}
     assert check(Subject.from_functions(loss, gradient, point)).verdict is Verdict.AGREES
     for size in (1e-2, 1e-4):
         wrong = check(Subject.from_functions(loss, times(gradient, "W", (0, 0), 1 + size), point))
