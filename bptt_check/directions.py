@@ -36,12 +36,15 @@ def divisors(
     return divisor
 
 
-def flat_divisors(flat: Flat, gradient: Array, levels: Array, sensitivity: Array) -> Array:
-    """The same of blocks laid end to end; ``sensitivity`` has one value a block, none of them 0."""
+def flat_divisors(flat: Flat, gradient: Array, levels: Array, sensitivity: Array, *, heard: float = 0.0) -> Array:
+    """The same of blocks laid end to end; ``sensitivity`` has one value a block, none of them 0.
+
+    ``heard``: rounding in units of the divisor up to which an entry drowns nothing, whatever is typical.
+    """
     size = np.abs(gradient.astype(float, copy=False))
     nonzero = size > 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        typical = DROWNING * flat.median(levels / size, nonzero)[flat.owner]
+        typical = np.maximum(DROWNING * flat.median(levels / size, nonzero), heard)[flat.owner]
         divisor = np.maximum(size, np.where(typical > 0, levels / typical, 0.0))
     zero = flat.largest(size) == 0
     return np.maximum(np.where(zero[flat.owner], sensitivity[flat.owner], divisor), SMALLEST)

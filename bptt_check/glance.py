@@ -38,6 +38,7 @@ class Glance:
     explains that it was all done in, rounded constants left aside; then no look at single blocks could see more.
     ``small``: what was seen along directions over those entries alone that count less than others in all of these, and
     ``lesser``: which they are, by block. ``left``: those whose rounding would have drowned the others there too.
+    ``probed``: the slope along the probe, where there was one.
     """
 
     shared: Sequence[tuple[Sequence[str], tuple[Off, ...]]]
@@ -50,6 +51,7 @@ class Glance:
     small: tuple[Off, ...] = ()
     lesser: Mapping[str, Array] = field(default_factory=dict)
     left: Mapping[str, Array] = field(default_factory=dict)
+    probed: float | None = None
 
     @property
     def agrees(self) -> bool:
@@ -62,20 +64,30 @@ class Glance:
         return _smallest([self.small])[0] if self.small else 0.0
 
 
-def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None, *, resolution: float = 0.0) -> Glance | None:
+def glance(
+    bench: Bench,
+    rounds: int,
+    elsewhere: Elsewhere | None = None,
+    *,
+    resolution: float = 0.0,
+    sharp: float = 0.0,
+    probe: Array | None = None,
+) -> Glance | None:
     """Look along ``rounds`` directions over all blocks that round about alike; usually these are all there are.
 
     Entries whose divisor was raised count less there than they should; as many directions run through them alone, as
     far as they lie above the size below which ``resolution`` cannot be seen (all of them, where it is 0).
 
     A block whose entries drown in rounding would drown those of all others in a direction that they share.
-    ``elsewhere`` is a second point, and the gradient there: one direction more looks at that. ``None`` where the
+    ``elsewhere`` is a second point, and the gradient there: one direction more looks at that. ``sharp``: a tolerance
+    of a direction that is sharp enough; entries and blocks share directions while it is no larger. ``probe``: one more
+    direction, all blocks laid end to end, of which only the slope along it is asked for. ``None`` where the
     subject is too large to be laid end to end, the reference is not a complex step, or the blocks differ too much in
     rounding.
     """
     if not bench.reference.exact or total_size(bench.gradient.values()) * rounds > MATRIX:
         return None
-    laid = _laid(bench)
+    laid = _laid(bench, sharp)
     flat, groups = laid.flat, laid.groups()
     there = _there(flat, bench, elsewhere)
     if len(groups) > MOST_GROUPS:
@@ -87,13 +99,19 @@ def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None, *, res
         for k, group in enumerate(groups):
             rows[k * rounds : (k + 1) * rounds] *= np.isin(flat.owner, group)
     if there is not None:
-        rows[-1] /= flat_divisors(flat, there[1], laid.level, laid.scale)
+        rows[-1] /= flat_divisors(flat, there[1], laid.level, laid.scale, heard=laid.heard)
     lesser, left = laid.lesser(resolution, rounds)
     if len(lesser):
         few = np.zeros((rounds, size))
         few[:, lesser] = bench.rng.standard_normal((rounds, len(lesser))) / np.abs(laid.gradient[lesser].astype(float))
         rows = np.concatenate([few, rows])
+    if probe is not None:
+        rows = np.concatenate([probe[None], rows])
     offs, last = _seen(laid, rows, there)
+    slope = None
+    if probe is not None:
+        slope = offs[0].discrepancy + float(probe @ laid.gradient)
+        offs, rows = offs[1:], rows[1:]
     small, offs, rows = (tuple(offs[:rounds]), offs[rounds:], rows[rounds:]) if len(lesser) else ((), offs, rows)
     names = list(flat.shapes)
     shared = [
@@ -102,9 +120,8 @@ def glance(bench: Bench, rounds: int, elsewhere: Elsewhere | None = None, *, res
     ]
     seen = {name: smallest for of, offs in shared for smallest in _smallest([offs]) for name in of}
     calm = laid.calm(rows[: len(offs)], offs)
-    return Glance(
-        shared, {}, {}, flat.split(laid.divisor), seen, last, calm, small, laid.by_block(lesser), laid.by_block(left)
-    )
+    some, others = laid.by_block(lesser), laid.by_block(left)
+    return Glance(shared, {}, {}, flat.split(laid.divisor), seen, last, calm, small, some, others, slope)
 
 
 def glance_at_each(bench: Bench, before: Glance) -> Glance:
@@ -129,7 +146,11 @@ def _smallest(covered: Sequence[tuple[Off, ...]]) -> list[float]:
 
 @dataclass(frozen=True)
 class _Laid:
-    """A bench laid end to end. ``scale`` is the sensitivity by block."""
+    """A bench laid end to end. ``scale`` is the sensitivity by block.
+
+    ``most``: rounding of all entries that drowns nothing; ``heard``: that of one, where all that is no more is no more
+    than ``most`` together.
+    """
 
     bench: Bench
     flat: Flat
@@ -137,10 +158,15 @@ class _Laid:
     level: Array
     scale: Array
     divisor: Array
+    most: float
+    heard: float
 
     def groups(self) -> list[Array]:
         """The blocks in groups whose entries round about alike, along a direction."""
-        noise = np.sqrt(self.flat.total((self.level / self.divisor) ** 2) / np.maximum(self.flat.sizes, 1))
+        squares = self.flat.total((self.level / self.divisor) ** 2)
+        if squares.sum() <= self.most**2:
+            return [np.arange(len(squares))]
+        noise = np.sqrt(squares / np.maximum(self.flat.sizes, 1))
         order = np.argsort(noise, kind="stable")
         groups, first = [], 0
         for k in range(1, len(order) + 1):
@@ -181,11 +207,22 @@ class _Laid:
         return bool((np.abs([off.discrepancy for off in offs]) <= noise).all())
 
 
-def _laid(bench: Bench) -> _Laid:
+def _laid(bench: Bench, sharp: float = 0.0) -> _Laid:
     flat = end_to_end(shapes_of(bench.gradient))
     gradient, level = flat.join(bench.gradient), flat.join(bench.rounding.level)
     scale = np.array([bench.rounding.sensitivity[name] or 1.0 for name in flat.shapes])
-    return _Laid(bench, flat, gradient, level, scale, flat_divisors(flat, gradient, level, scale))
+    most = sharp / (bench.both * ROUNDING_SAFETY)
+    heard = _heard(gradient, level, most) if most else 0.0
+    divisor = flat_divisors(flat, gradient, level, scale, heard=heard)
+    return _Laid(bench, flat, gradient, level, scale, divisor, most, heard)
+
+
+def _heard(gradient: Array, level: Array, most: float) -> float:
+    """The largest rounding of an entry, in units of its size, with which all that round no more add up to ``most``."""
+    size = np.abs(gradient.astype(float, copy=False))
+    rounded = np.sort(level[size > 0] / size[size > 0])
+    count = int(np.searchsorted(np.cumsum(rounded * rounded), most * most))
+    return float(rounded[count - 1]) if count else 0.0
 
 
 def _seen(laid: _Laid, rows: Array, there: tuple[Array, Array] | None) -> tuple[list[Off], Off | None]:

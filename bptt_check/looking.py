@@ -9,6 +9,7 @@ import numpy as np
 
 from bptt_check import directions, frugal, joint, lone
 from bptt_check.alone import BELOW_ROUNDING, FOUND, Alone, drawn, judged
+from bptt_check.at_once import First
 from bptt_check.bench import Bench, Right
 from bptt_check.compare import Comparison, judge
 from bptt_check.confirm import Confirmed, confirm, disputed_direction, is_grave
@@ -24,6 +25,7 @@ from bptt_check.structure import findings_of, structure
 from bptt_check.subject import Array, Point
 
 DIRECTIONS = 3  # over all blocks at once; each block has one more of its own where those leave a doubt
+SHARP = 1e-5  # of the resolution asked for: a tolerance by which three directions see a thousandth of that
 MANY = 12  # blocks, beyond which one direction over all of them is saved: each has one of its own
 ELSEWHERE = 1e3  # how many times its tolerance a gradient must be off at a second point to be called stale
 STALE = 1e-5  # and by at least this share of an entry: the second point is a hundredth away
@@ -97,6 +99,23 @@ def along_directions(
     missed = _missed([look.tolerances for look in looks.values() if not look.is_compared_in_full], resolution)
     few = frozenset(name for name, look in looks.items() if look.few)
     return Looked(blocks, found_in(bench, confirmed), missed, seen.elsewhere, confirmed, few)
+
+
+def at_first(bench: Bench, resolution: float, elsewhere: Elsewhere, first: First | None = None) -> Looked | None:
+    """All blocks along a few directions, by rounding levels that are presumed; ``None`` where that settles nothing.
+
+    They are the least that levels can be, so that what agrees by them agrees by measured ones. ``first``: a first call
+    whose complex step is to be proved meanwhile.
+    """
+    sharp = 0.0 if bench.subject.stacked else SHARP * resolution  # stacked, more directions cost next to nothing
+    seen = glance(
+        bench, DIRECTIONS, elsewhere, resolution=resolution, sharp=sharp, probe=None if first is None else first.probe
+    )
+    if seen is None or not _settles(bench, seen, resolution):
+        return None
+    if first and not (seen.probed is not None and first.bears_out(seen.probed)):
+        return None
+    return _lesser_too(bench, seen, _agreed(bench, seen, resolution), resolution)
 
 
 def at_a_glance(bench: Bench, resolution: float, elsewhere: Elsewhere) -> Looked | None:

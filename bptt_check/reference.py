@@ -24,6 +24,7 @@ from bptt_check.subject import Array, Point, Subject
 LONG_DOUBLE_SIZE = 20_000  # entries above which long double, which has no fast matrix product, costs too much
 COARSE_ULPS = 2.0  # least noise of a loss whose arithmetic has a type of its own, in ulps of its value
 COARSE = 1e-6  # share of the loss beyond which its noise is asked for once more, along shorter lines
+CARRIED = "the forward pass carries it: it agrees with a difference quotient along a random direction"
 SIGNS = np.array([-1.0, 1.0])
 
 
@@ -95,10 +96,10 @@ def attempt(
     """A complex step, if the subject carries one and ``method`` does not forbid it; raises as :func:`choose` does."""
     blocks = subject.blocks
     counter = Counted(subject)
-    direction = _probe_direction(blocks, gradient, rng)
+    direction = probe_direction(blocks, gradient, rng)
     if method == "differences":
         return Attempt(None, "differences were asked for", direction, 0)
-    extended = long_double and _has_long_double() and total_size(blocks.values()) <= LONG_DOUBLE_SIZE
+    extended = long_double and has_long_double() and total_size(blocks.values()) <= LONG_DOUBLE_SIZE
     why_not = ""
     for kind in ([np.longdouble] if extended else []) + [np.float64]:
         candidate = as_type(blocks, kind)
@@ -107,9 +108,8 @@ def attempt(
         except (SubjectFailed, SubjectError, TypeError, ValueError, FloatingPointError) as error:
             why_not, raised = _cause(error), True
         if not why_not:
-            reason = "the forward pass carries it: it agrees with a difference quotient along a random direction"
             eps = float(np.finfo(kind).eps)
-            found = Reference(ComplexStep(), candidate, reason, True, eps, None, counter.evaluations)
+            found = Reference(ComplexStep(), candidate, CARRIED, True, eps, None, counter.evaluations)
             return Attempt(found, "", direction, counter.evaluations)
         if not raised:
             break  # what is refuted in one precision is in any; what raises may know complex numbers of another
@@ -138,7 +138,7 @@ def proved_elsewhere(
     Whether code carries complex numbers does not depend on the point.
     """
     counter = Counted(subject)
-    direction, point = _probe_direction(there, gradient, rng), as_type(there, np.float64)
+    direction, point = probe_direction(there, gradient, rng), as_type(there, np.float64)
     predicted = sum(float(np.vdot(direction[name], gradient[name])) for name in gradient)
     off, borne_out = borne_out_by_both(counter, point, direction, predicted)
     reason = (
@@ -154,7 +154,7 @@ def by_differences(subject: Subject, tried: Attempt, *, long_double: bool = True
     blocks, direction, why_not = subject.blocks, tried.direction, tried.why_not
     counter = Counted(subject, tried.evaluations)
     best: Reference | None = None
-    wider = long_double and _has_long_double() and subject.precision is None
+    wider = long_double and has_long_double() and subject.precision is None
     for kind in ([np.longdouble] if wider else []) + [np.float64]:
         point = as_type(blocks, kind)
         try:
@@ -205,11 +205,12 @@ def as_type(blocks: Point, kind: Any) -> Point:
     return put_together([flat.split(flat.join(blocks).astype(kind)) for flat in layouts(shapes_of(blocks))])
 
 
-def _has_long_double() -> bool:
+def has_long_double() -> bool:
+    """Whether this platform has floats finer than float64."""
     return bool(np.finfo(np.longdouble).eps < np.finfo(np.float64).eps)
 
 
-def _probe_direction(blocks: Point, gradient: Mapping[str, Array], rng: np.random.Generator) -> Point:
+def probe_direction(blocks: Point, gradient: Mapping[str, Array], rng: np.random.Generator) -> Point:
     """A random direction in which each block counts about alike, no entry moving by more than its own size or 1."""
     sizes: dict[str, float] = {}
     for flat in layouts(shapes_of(gradient)):

@@ -32,6 +32,7 @@ WIDE_SINGLE = 64  # the same in float32
 SINGLE = 1e-10  # precisions coarser than this are float32 and below
 GENUINE = 8.0  # how much worse than in one run rounding may be, in one precision beside another
 CONSTANTS = 1 / 8  # share of the rounding of a run that rounded constants alone can cause
+RUNS = 2  # moves by which conditioning is measured
 NOISE_CAP = 64  # ulps of the largest sensitivity that noise may account for
 JUMP = 1e5  # condition of an entry beside the largest of its block from which a jump is looked for, across a kink
 SIGNS = np.array([-1.0, 1.0])
@@ -77,7 +78,7 @@ def measure(
     *,
     eps: float,
     rng: np.random.Generator,
-    runs: int = 2,
+    runs: int = RUNS,
     of_the_form: Mapping[str, Array] | None = None,
     together: Together | None = None,
 ) -> Rounding:
@@ -114,13 +115,13 @@ def measure_finer(
     *,
     eps: float,
     rng: np.random.Generator,
-    runs: int = 2,
+    runs: int = RUNS,
     of_the_form: Mapping[str, Array] | None = None,
     together: Together | None = None,
 ) -> tuple[Finer | None, int]:
     """As :func:`measure`, the gradient evaluated in the precision of ``point``, finer than ``eps``; and the calls.
 
-    ``None`` where the gradient's code does not carry that.
+    ``None`` where the gradient's code does not carry that. Without ``runs`` conditioning is taken to be none.
     """
     ulps = WIDE if eps < SINGLE else WIDE_SINGLE
     flat = end_to_end(shapes_of(point))
@@ -139,13 +140,31 @@ def measure_finer(
             near, calls = gradient(flat.split((whole + move).astype(whole.dtype))), calls + 1
         for group in groups:
             group.add(there, near, ulps)
+    return _finer(groups, point, at_point, eps, of_the_form, calls), calls
+
+
+def presumed_finer(here: Mapping[str, Array], point: Point, at_point: Mapping[str, Array], *, eps: float) -> Finer:
+    """As :func:`measure_finer` with no run, from a gradient ``here`` that was had already."""
+    groups = [_Group.of(each, here) for each in layouts(shapes_of(at_point))]
+    return _finer(groups, point, at_point, eps, None, 1)
+
+
+def _finer(
+    groups: list[_Group],
+    point: Point,
+    at_point: Mapping[str, Array],
+    eps: float,
+    of_the_form: Mapping[str, Array] | None,
+    calls: int,
+) -> Finer:
+    """What the runs say of a gradient in a higher precision, and of the subject's own beside it."""
     for group in groups:
         group.noise = np.abs(group.start - group.flat.join(at_point)).astype(float)
     own = _rounding(groups, point, at_point, eps, of_the_form, calls)
     off = put_together([group.flat.split(group.noise) for group in groups])
     extended = put_together([group.flat.split(group.start) for group in groups])
-    ratio = float(np.finfo(whole.dtype).eps) / eps
-    return Finer(extended, own, own.sharper(ratio, off)), calls
+    ratio = float(np.finfo(groups[0].start.dtype).eps) / eps
+    return Finer(extended, own, own.sharper(ratio, off))
 
 
 def _here_and_there(

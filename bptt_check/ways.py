@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from bptt_check import frugal, joint
+from bptt_check.at_once import First, first_call
 from bptt_check.bench import Bench, Right
+from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.flat import not_finite
 from bptt_check.levels import Levels, levels
 from bptt_check.lone import wrong_entry
@@ -17,6 +19,7 @@ from bptt_check.looking import (
     Looked,
     along_directions,
     at_a_glance,
+    at_first,
     but_for_one,
     entry_by_entry,
     from_afar,
@@ -88,9 +91,32 @@ class Question:
         return self.options.resolution or RESOLUTION.get(_kind(self.subject).name, RESOLUTION["float64"])
 
     def answer(self) -> tuple[Bench, Looked]:
+        """In two calls where that can be and settles all, else as :meth:`_in_turn` does."""
+        spent = (0, 0)
+        first = self._first_call()
+        if first:
+            bench = self._on_the_bench(first.reference, first.levels)
+            try:
+                looked = at_first(bench, self.asked, self._elsewhere, first)
+            except (SubjectFailed, SubjectError, TypeError, ValueError, FloatingPointError):
+                looked = None  # no complex step: why is said where it is asked for by itself
+            if looked:
+                return bench, looked
+            spent = self._spent(bench), bench.bill.gradients - self.seen.gradients
+        bench, looked = self._in_turn(spent[0], presume=first is None)
+        bench.bill.gradients += spent[1]
+        return bench, looked
+
+    def _first_call(self) -> First | None:
+        if self.options.method == "differences" or not self._by_directions():
+            return None
+        return first_call(self.subject, self.gradient, eps=self.eps, rng=self.rng)
+
+    def _in_turn(self, spent: int, *, presume: bool) -> tuple[Bench, Looked]:
         """A large subject is looked at from afar first; where that does not settle it, and else, as all are.
 
-        Where only real differences work, a few directions come before everything else.
+        Where only real differences work, a few directions come before everything else. ``spent``: losses evaluated
+        before. ``presume``: a small one may be looked at by presumed rounding first.
         """
         subject, seen, options = self.subject, self.seen, self.options
         large = options.entries != "all" and total_size(self.gradient.values()) > joint.LEAST
@@ -101,13 +127,12 @@ class Question:
         chosen = proof.reference
         if chosen is None:
             tried = attempt(subject, self.gradient, rng=self.rng, method=options.method)
-            tried = replace(tried, evaluations=tried.evaluations + proof.evaluations)
+            tried = replace(tried, evaluations=tried.evaluations + proof.evaluations + spent)
             chosen = tried.reference and replace(tried.reference, evaluations=tried.evaluations)
             if chosen is None:
                 return self._by_differences(tried)
         if not large:
-            bench = self.benched(chosen)
-            return bench, self.looked_at(bench)
+            return self._presumed_or_measured(chosen, presume=presume and self._by_directions())
         bench = self._presuming(chosen)
         applies = joint.applies(bench)
         looked = from_afar(bench, self.asked, proof) if applies else None
@@ -117,6 +142,20 @@ class Question:
         afar, bench = bench, self.benched(replace(chosen, evaluations=self._spent(bench)))
         found = but_for_one(afar, bench, wrong, self.asked) if wrong else None
         return bench, found or self.looked_at(bench)
+
+    def _presumed_or_measured(self, chosen: Reference, *, presume: bool) -> tuple[Bench, Looked]:
+        """A small subject along a few directions by presumed rounding, where those settle all; else measured."""
+        spent = 0
+        if presume:
+            found = self._levels(chosen, presume=True)
+            bench = self._on_the_bench(chosen, found)
+            looked = at_first(bench, self.asked, self._elsewhere) if found.presumed else self.looked_at(bench)
+            if looked:
+                return bench, looked
+            chosen, spent = replace(chosen, evaluations=self._spent(bench)), found.calls
+        bench = self.benched(chosen)
+        bench.bill.gradients += spent
+        return bench, self.looked_at(bench)
 
     def answer_by_differences(self, why: str) -> tuple[Bench, Looked]:
         """By real differences alone, once a complex step was found out to be unsafe; ``why``."""
@@ -128,20 +167,35 @@ class Question:
     def benched(self, chosen: Reference | None = None) -> Bench:
         """The subject on the bench, its rounding levels measured."""
         reference = chosen or choose(self.subject, self.gradient, rng=self.rng, method=self.options.method)
-        blocks = self.subject.blocks
-        found = levels(self.subject, blocks, self.gradient, reference, eps=self.eps, rng=self.rng)
-        return self._on_the_bench(reference, found)
+        return self._on_the_bench(reference, self._levels(reference))
 
     def looked_at(self, bench: Bench) -> Looked:
         """Every entry on its own where they are few, along directions where they are many."""
         entries, stacked = self.options.entries, bench.subject.stacked
-        n, elsewhere = total_size(bench.gradient.values()), (self.seen.elsewhere, self.seen.gradient_elsewhere)
+        n, elsewhere = total_size(bench.gradient.values()), self._elsewhere
         limit = STACKED_ENTRIES if stacked else SINGLE_ENTRIES
         limit = limit if bench.reference.exact else max(limit, DIFFERENCE_ENTRIES)
         if entries == "all" or (entries == "auto" and n <= limit):
             first = at_a_glance(bench, self.asked, elsewhere) if entries == "auto" and stacked else None
             return first or entry_by_entry(bench, self.asked)
         return along_directions(bench, self.asked, elsewhere, self.known)
+
+    def _by_directions(self) -> bool:
+        """Whether directions are what a small subject that carries a complex step is looked at along, at first."""
+        subject, entries = self.subject, self.options.entries
+        if entries == "all" or subject.gradient_noise or not_finite(self.seen.gradient):
+            return False
+        return subject.stacked or entries == "directions" or total_size(self.gradient.values()) > SINGLE_ENTRIES
+
+    @property
+    def _elsewhere(self) -> tuple[Mapping[str, Array], Mapping[str, Array]]:
+        """The second point, and the gradient there."""
+        return self.seen.elsewhere, self.seen.gradient_elsewhere
+
+    def _levels(self, reference: Reference, *, presume: bool = False) -> Levels:
+        """The gradient and its rounding levels, measured or, where that can be, presumed."""
+        of, rng = self.subject, self.rng
+        return levels(of, of.blocks, self.gradient, reference, eps=self.eps, rng=rng, presume=presume)
 
     def _by_differences(self, tried: Attempt) -> tuple[Bench, Looked]:
         """Where a complex step was ``tried`` in vain: a few directions, then as all are what those leave open."""
