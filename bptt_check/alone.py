@@ -72,7 +72,7 @@ class Alone:
         self.drawn += 1
         if self.worst is None or off.ratio > self.worst.ratio:
             self.worst, self.along_worst = off, v
-        self.seen = float(directions.smallest_seen(self.tolerances)) if seen is None else seen
+        self.seen = directions.smallest_seen(self.tolerances) if seen is None else seen
 
     @property
     def is_compared_in_full(self) -> bool:

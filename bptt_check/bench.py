@@ -5,7 +5,7 @@ Here gradient and reference meet, entry by entry or along a direction; what foll
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from math import hypot
@@ -97,9 +97,17 @@ class Bench:
         That of the point alone says too little where a softmax saturates, or terms cancel: what is added up inside may
         be far larger than what is left of it. So points scaled down count too, once asked for, unless ``here``.
         """
-        size = min(self.size, rounding.GENUINE * self.tame.change)
-        largest = max(self.rounding.sensitivity[name] * self.scale(name), size, 0.0 if here else self.tame.largest)
-        return ROUNDING_SAFETY * max(self.eps * largest / self.scale(name), self._apart(name))
+        return self.blunts((name,), here=here)[0]
+
+    def blunts(self, names: Iterable[str], *, here: bool = False) -> list[float]:
+        """The same for several blocks."""
+        least = max(min(self.size, rounding.GENUINE * self.tame.change), 0.0 if here else self.tame.largest)
+        sensitivity, found = self.rounding.sensitivity, []
+        for name in names:
+            scale = self.scale(name)
+            largest = max(sensitivity[name] * scale, least)
+            found.append(ROUNDING_SAFETY * max(self.eps * largest / scale, self._apart(name)))
+        return found
 
     def _apart(self, name: str) -> float:
         """What two precisions differ by in any entry of a block: rounding inside, up to that of a loss of this size.

@@ -14,7 +14,7 @@ from bptt_check.bench import Right
 from bptt_check.compare import overall
 from bptt_check.diagnose import Diagnosing, enlarged, located, references
 from bptt_check.errors import SubjectError, SubjectFailed, UsageError
-from bptt_check.flat import layouts, not_finite, put_together, shapes_of
+from bptt_check.flat import layouts, put_together, shapes_of
 from bptt_check.in_full import in_full
 from bptt_check.localise import wrong_lines
 from bptt_check.looking import later_elsewhere, stale
@@ -208,7 +208,7 @@ def _finite(gradient: Mapping[str, Array]) -> Mapping[str, Array]:
 
 def _with_those_missing(subject: Subject, seen: Observations, found: Mapping[str, Block]) -> dict[str, Block]:
     """All blocks in the subject's order: those compared, those that are not finite, and those not returned."""
-    blocks, broken = {}, not_finite(seen.gradient)
+    blocks, broken = {}, seen.broken
     for name, array in subject.blocks.items():
         if name not in found:
             blocks[name] = Block(name, Verdict.NOT_RETURNED, array.shape, subject.equations.get(name))

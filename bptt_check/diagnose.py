@@ -68,7 +68,11 @@ class Diagnosing:
 
     def __init__(self, subject: Subject, gradient: Mapping[str, Array], reference: Reference | None = None) -> None:
         self.subject, self.gradient, self.reference = subject, gradient, reference
-        self.finite = {name: np.asarray(a) for name, a in gradient.items() if np.isfinite(a).all()}
+
+    @cached_property
+    def finite(self) -> dict[str, Array]:
+        """What of the gradient can be explained."""
+        return {name: np.asarray(a) for name, a in self.gradient.items() if np.isfinite(a).all()}
 
     @cached_property
     def _own(self) -> _Look:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import pi, sqrt
+from math import exp, inf, isnan, log, nan, pi, sqrt
 from typing import Any
 
 import numpy as np
@@ -78,14 +78,14 @@ def miss_probability(tolerances: Sequence[float] | Array, error: float) -> Any:
     return np.minimum(1.0, sqrt(2 / pi) * np.asarray(tolerances, float) / error).prod(axis=-1)
 
 
-def smallest_seen(tolerances: Sequence[float] | Array, *, chance: float = CHANCE) -> Any:
+def smallest_seen(tolerances: Sequence[float], *, chance: float = CHANCE) -> float:
     """The relative error of one entry that all directions together miss with no more than ``chance``.
 
-    The sharpest few of them may do better than all: a blunt direction must not make the answer worse. The last axis of
-    ``tolerances`` counts the directions.
+    The sharpest few of them may do better than all: a blunt direction must not make the answer worse.
     """
-    ordered = np.sort(np.asarray(tolerances, float), axis=-1)
-    count = np.arange(1, ordered.shape[-1] + 1)
-    with np.errstate(divide="ignore"):
-        mean = np.exp(np.cumsum(np.log(ordered), axis=-1) / count)  # geometric, of the sharpest 1, 2, … directions
-    return (sqrt(2 / pi) * mean / chance ** (1 / count)).min(axis=-1)
+    finest, logarithms = inf, 0.0
+    for count, tolerance in enumerate(sorted(tolerances), 1):
+        logarithms += log(tolerance) if tolerance else -inf
+        mean = exp(logarithms / count)  # geometric, of the sharpest 1, 2, … directions
+        finest = min(finest, mean / chance ** (1 / count))
+    return nan if isnan(logarithms) else sqrt(2 / pi) * finest

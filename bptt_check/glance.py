@@ -99,7 +99,7 @@ def glance(
         for k, group in enumerate(groups):
             rows[k * rounds : (k + 1) * rounds] *= np.isin(flat.owner, group)
     if there is not None:
-        rows[-1] /= flat_divisors(flat, there[1], laid.level, laid.scale, heard=laid.heard)
+        rows[-1] /= laid.divisor
     lesser, left = laid.lesser(resolution, rounds)
     if len(lesser):
         few = np.zeros((rounds, size))
@@ -140,26 +140,19 @@ def glance_at_each(bench: Bench, before: Glance) -> Glance:
 
 def _smallest(covered: Sequence[tuple[Off, ...]]) -> list[float]:
     """For each of several blocks, the smallest relative error that the directions through it would have shown."""
-    seen: list[float] = smallest_seen(np.array([[off.tolerance for off in offs] for offs in covered])).tolist()
-    return seen
+    return [smallest_seen([off.tolerance for off in offs]) for offs in covered]
 
 
 @dataclass(frozen=True)
 class _Laid:
-    """A bench laid end to end. ``scale`` is the sensitivity by block.
-
-    ``most``: rounding of all entries that drowns nothing; ``heard``: that of one, where all that is no more is no more
-    than ``most`` together.
-    """
+    """A bench laid end to end. ``most``: rounding of all entries together that drowns nothing."""
 
     bench: Bench
     flat: Flat
     gradient: Array
     level: Array
-    scale: Array
     divisor: Array
     most: float
-    heard: float
 
     def groups(self) -> list[Array]:
         """The blocks in groups whose entries round about alike, along a direction."""
@@ -183,14 +176,18 @@ class _Laid:
         size = np.abs(self.gradient.astype(float, copy=False))
         floor = ROUNDING_SAFETY * self.flat.join(self.bench.rounding.floor)
         lesser = np.flatnonzero((size < self.divisor) & (size > SMALLEST) & (size * resolution >= floor))
+        if not len(lesser):
+            return lesser, lesser
         rounded = self.bench.both * ROUNDING_SAFETY * self.level[lesser] / size[lesser]
         order = np.argsort(rounded, kind="stable")
-        seen = float(smallest_seen([1.0] * rounds)) * np.sqrt(np.cumsum(rounded[order] ** 2))
+        seen = smallest_seen([1.0] * rounds) * np.sqrt(np.cumsum(rounded[order] ** 2))
         count = int(np.searchsorted(seen, resolution * SHARE))
         return np.sort(lesser[order[:count]]), np.sort(lesser[order[count:]])
 
     def by_block(self, entries: Array) -> dict[str, Array]:
         """Entries of all blocks laid end to end, in order, as flat entries of each block that has any."""
+        if not len(entries):
+            return {}
         starts = self.flat.starts
         bounds = np.searchsorted(entries, starts).tolist()
         pieces = zip(self.flat.shapes, starts, pairwise(bounds), strict=False)
@@ -214,7 +211,7 @@ def _laid(bench: Bench, sharp: float = 0.0) -> _Laid:
     most = sharp / (bench.both * ROUNDING_SAFETY)
     heard = _heard(gradient, level, most) if most else 0.0
     divisor = flat_divisors(flat, gradient, level, scale, heard=heard)
-    return _Laid(bench, flat, gradient, level, scale, divisor, most, heard)
+    return _Laid(bench, flat, gradient, level, divisor, most)
 
 
 def _heard(gradient: Array, level: Array, most: float) -> float:
@@ -249,7 +246,7 @@ def _offs(laid: _Laid, rows: Array, slopes: Array) -> list[Off]:
     weighed, squares = rows * gradient.astype(float), rows * rows
     noise = np.sqrt(squares @ (level * level)) + bench.rounding.eps * np.sqrt((weighed * weighed).sum(axis=1))
     tolerance = bench.both * ROUNDING_SAFETY * noise
-    blunt = np.array([bench.blunt(name) for name in flat.shapes])[flat.owner]
+    blunt = np.array(bench.blunts(flat.shapes))[flat.owner]
     off = (slopes - rows @ gradient).astype(float)
     own = off if bench.plain is None else (slopes - rows @ flat.join(bench.plain.gradient)).astype(float)
     columns = (off, tolerance, np.sqrt(squares @ (blunt * blunt)), own)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from bptt_check.errors import SubjectError, SubjectFailed, SubjectWarning
-from bptt_check.flat import not_finite
+from bptt_check.flat import layouts, not_finite, shapes_of
 from bptt_check.manners import look_at_gradient, look_at_loss, note
 from bptt_check.points import Array, Point, copied, identical, pair_of, scalar
 from bptt_check.results import Finding
@@ -40,6 +41,11 @@ class Observations:
     evaluations: int
     gradients: int
     repeats: int
+
+    @cached_property
+    def broken(self) -> frozenset[str]:
+        """The blocks whose gradient at the point holds something that is no finite number."""
+        return not_finite(self.gradient)
 
     @property
     def random_loss(self) -> bool:
@@ -299,6 +305,9 @@ def _nearer(watch: _Watch, calls: Callable[[Point, int], Seen], rng: np.random.G
 
 def _near(point: Point, rng: np.random.Generator, far: float) -> dict[str, Array]:
     """A point where everything is a little different."""
+    if len({array.dtype for array in point.values()}) == 1 and len(groups := layouts(shapes_of(point))) == 1:
+        whole = groups[0].join(point)  # one draw for all of a small point
+        return dict(groups[0].split((whole * (1 + far * rng.uniform(0.5, 1, whole.shape))).astype(whole.dtype)))
     return {
         name: (array * (1 + far * rng.uniform(0.5, 1, array.shape))).astype(array.dtype)
         for name, array in point.items()

@@ -290,9 +290,11 @@ class _Group:
     ) -> tuple[Array, Array]:
         """Level and floor. No entry is better conditioned than is usual: few runs leave some looking so."""
         flat, size = self.flat, np.abs(self.flat.join(at_point).astype(float, copy=False))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            usual = flat.median(self.conditioning / size, size > 0)
-        conditioning = np.maximum(self.conditioning, usual[flat.owner] * size)
+        conditioning = self.conditioning
+        if conditioning.any():  # else no run was made, or showed any
+            with np.errstate(divide="ignore", invalid="ignore"):
+                usual = flat.median(conditioning / size, size > 0)
+            conditioning = np.maximum(conditioning, usual[flat.owner] * size)
         caps = NOISE_CAP * eps * np.array([sensitivity[name] for name in flat.shapes])
         floor = np.minimum(self.noise, caps[flat.owner]) + eps * flat.largest(size)[flat.owner]
         return conditioning + eps * size + floor, floor

@@ -183,7 +183,7 @@ class Question:
     def _by_directions(self) -> bool:
         """Whether directions are what a small subject that carries a complex step is looked at along, at first."""
         subject, entries = self.subject, self.options.entries
-        if entries == "all" or subject.gradient_noise or not_finite(self.seen.gradient):
+        if entries == "all" or subject.gradient_noise or self.seen.broken:
             return False
         return subject.stacked or entries == "directions" or total_size(self.gradient.values()) > SINGLE_ENTRIES
 
@@ -230,7 +230,7 @@ class Question:
             reference=reference,
             size=abs(self.seen.loss),
             rng=self.rng,
-            broken=not_finite(self.seen.gradient),
+            broken=self.seen.broken,
             sweeping=self.options.sweeping,
         )
         if self.seen.repeats < 2:  # asked to be quick
