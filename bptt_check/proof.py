@@ -165,10 +165,10 @@ class Counted:
     def borne_out_beside(self, point: Point, direction: Point, found: Any) -> bool:
         """The same of a one-sided quotient: one value, beside the real part of what the complex step ``found``.
 
-        Its step is so short that what it may be off by is rounding. In long double alone does it have the digits; and
-        of a stack two values cost no more than one.
+        Its step is so short that what it may be off by is rounding. In long double alone does it have the digits; of a
+        loss that stands still it has none; and of a stack two values cost no more than one.
         """
-        if self.subject.stacked or np.finfo(found.dtype).eps > FINE:
+        if self.subject.stacked or not found.imag or np.finfo(found.dtype).eps > FINE:
             return False
         if (whole := _whole(point, direction)) is None:
             beside = self.loss_if_any(moved(point, direction, NEARBY), handed_over=True)
