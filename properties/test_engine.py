@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from bptt_check import Subject, SubjectError, Verdict, check, starting
 from bptt_check.directions import CHANCE
+from bptt_check.levels import levels
+from bptt_check.reference import choose
 from bptt_check.strategies import lstm_cases, variants
 
 POINT = {"w": np.array([0.5, -1.0, 2.0])}
@@ -295,6 +297,23 @@ def test_a_glance_misses_nothing_that_every_entry_would_show(name, index, size):
 def test_a_small_right_cell_costs_a_handful_of_calls():
     result = check(Subject.from_variant("NP", T=5, B=2, D=3, H=4))
     assert (result.verdict, result.evaluations, result.gradient_evaluations) == (Verdict.AGREES, 4, 4)
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps >= np.finfo(float).eps, reason="no long double here")
+@given(case=lstm_cases(), seed=st.integers(0, 99))
+def test_no_measured_rounding_is_less_than_the_presumed(case, seed):
+    of = case.subject()
+    gradient, rng = of.gradient(of.blocks), np.random.default_rng(seed)
+    reference = choose(of, gradient, rng=rng)
+    least, measured = (
+        levels(of, of.blocks, gradient, reference, eps=np.finfo(float).eps, rng=rng, presume=presume)
+        for presume in (True, False)
+    )
+    assume(least.presumed)
+    assert least.calls < 2 and not measured.presumed
+    for name in gradient:
+        assert (least.rounding.level[name] <= measured.rounding.level[name]).all(), name
+        assert (least.own.level[name] <= measured.own.level[name]).all(), name
 
 
 def lacking(loss, gradient, share):

@@ -170,7 +170,7 @@ class _Unrolled:
         tap = tap or _nudging(p)
         weights = {k: p[k] for k in self.parameters}
         prev: dict[str, Array] = {k: p[f"{k}0"] for k in self.state}
-        shapes: dict[str, tuple[int, ...]] = {}
+        of_one_step: dict[str, tuple[int, ...]] = {}
         caches, outputs = [], []
         for t in range(1, T + 1):
             one, tapped = self._tap(tap, t)
@@ -182,10 +182,11 @@ class _Unrolled:
                         f"{self.label}.forward must return state {k} of shape {prev[k].shape}; it returned {got}"
                     )
             prev = {k: tap(f"next {k}", t, np.array(after[k])) for k in self.state}
-            shapes |= {f"{k}(t)": (T, *shape) for k, shape in tapped.items()}
+            of_one_step |= tapped
             caches.append(cache)
             outputs.append(prev[self.state[0]])
-        shapes |= {f"next {k}(t)": (T, *np.shape(prev[k])) for k in self.state}
+        of_one_step |= {f"next {k}": np.shape(prev[k]) for k in self.state}
+        shapes = {f"{k}(t)": (T, *shape) for k, shape in of_one_step.items()}
         h = np.array(outputs)
         tape = {"weights": weights, "caches": caches, "h": h, "x": p["x"], "shapes": shapes}
         return self.loss.value(h, self.y)[()], tape
@@ -224,7 +225,9 @@ class _Unrolled:
         T = len(slope)
         carried: dict[str, Array] = {k: np.zeros_like(slope[0]) for k in self.state}
         dp: dict[str, Array] = {}
-        steps: dict[str, list[Array]] = {}
+        arriving = {k: f"next {k}(t)" for k in self.state}
+        steps: dict[str, list[Array]] = {"x": [], **{name: [] for name in arriving.values()}}
+        over_time = {name.removesuffix("(t)"): name for name in tape["shapes"]}
         for t in range(T, 0, -1):
             d = {k: carried[k] + slope[t - 1] if k == self.state[0] else carried[k] for k in self.state}
             returned = self.cell.backward(
@@ -238,7 +241,7 @@ class _Unrolled:
             for k, value in dp_t.items():
                 if value is not None:
                     self._same_shape(k, value, tape["weights"].get(k))
-                    dp[k] = dp.get(k, 0) + np.array(value)
+                    dp[k] = dp[k] + np.asarray(value) if k in dp else np.array(value)
                     if added is not None:
                         added.setdefault(k, []).append(np.array(value))
             missing = [k for k in self.state if k not in dprev]
@@ -249,13 +252,14 @@ class _Unrolled:
             for k in self.state:
                 self._same_shape(k, dprev[k], d[k])
             carried = {k: np.array(dprev[k]) for k in self.state}
-            for k, value in {"x": dx, **{f"next {k}(t)": d[k] for k in self.state}}.items():
-                if value is not None:
-                    steps.setdefault(k, []).append(np.array(value))
+            if dx is not None:
+                steps["x"].append(np.array(dx))
+            for k, name in arriving.items():
+                steps[name].append(d[k])
             for k, value in (taps[0] if taps else {}).items():
-                if f"{k}(t)" not in tape["shapes"]:
+                if k not in over_time:
                     raise SubjectError(f"{self.label}.backward returns a derivative of {k}, which forward never tapped")
-                steps.setdefault(f"{k}(t)", []).append(np.array(value))
+                steps.setdefault(over_time[k], []).append(np.array(value))
         gradients = {**dp, **{f"{k}0": carried[k] for k in self.state}}
         gradients |= {k: np.array(values[::-1]) for k, values in steps.items() if len(values) == T}
         return gradients
@@ -290,9 +294,10 @@ def _shape(value: Any) -> tuple[int, ...]:
 
 
 def _nudging(p: Point) -> Tap:
+    nudges = {name.removesuffix("(t)"): array for name, array in p.items() if name.endswith("(t)")}
+
     def tap(name: str, t: int, value: Array) -> Array:
-        nudge = p.get(f"{name}(t)")
-        return value if nudge is None else np.asarray(value + nudge[t - 1])
+        return np.asarray(value + nudges[name][t - 1]) if name in nudges else value
 
     return tap
 
