@@ -36,6 +36,7 @@ from bptt_check.sharpen import (
     on_ladders,
     seen_from_afar,
     sharper,
+    untruncated,
     with_own_noise,
 )
 from bptt_check.sides import KINK, one_sided
@@ -100,6 +101,7 @@ def _confirmed(bench: Bench, comparison: Comparison, resolution: float, *, borne
     if borne_out and is_grave(bench, comparison):
         return Confirmed(comparison)
     if not bench.reference.exact:
+        comparison = untruncated(bench, comparison, resolution)
         first, rest = blunt_places(comparison, resolution)
         comparison = on_ladders(bench, comparison, first)
         still = blunt_entries(comparison, resolution)[first]

@@ -20,6 +20,7 @@ from bptt_check.stairs import from_afar
 from bptt_check.subject import Array
 
 LOOKED_AT = 24  # disputed entries of a block that are looked at again, the most disputed first
+BENT = 1e3  # times its noise that the error of a reference must be to come from steps that are too long
 MOST_TABLEAUX = 1000  # that are spent on the entries of one block
 GAIN, FURTHER_GAIN = 60.0, 10.0  # how much finer a mean over FEWER, then over MORE may become: 15 and 2 to 8 are usual
 AVERAGED = 64  # points an ulp away over which a gradient is averaged that its own rounding blurs
@@ -60,6 +61,20 @@ def on_ladders(bench: Bench, c: Comparison, places: Array) -> Comparison:
         return c
     estimate = once_more.refined(bench, c.name, c.entries[places])
     return _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
+
+
+def untruncated(bench: Bench, c: Comparison, resolution: float) -> Comparison:
+    """Entries that lie below their floor with a reference that is off by far more than noise: on finer ladders.
+
+    The usual steps are too long for what bends on a thousandth of the point's size. A few tell whether finer ones help.
+    """
+    bent = (c.size > 0) & (c.size < c.floor(resolution)) & (REFERENCE_SAFETY * c.error > resolution * c.size)
+    places = np.flatnonzero(bent & (c.error > BENT * c.noise))[:LOOKED_AT]
+    first, rest = places[:QUOTIENTS], places[QUOTIENTS:]
+    finer = on_ladders(bench, c, first)
+    if (finer.error[first] > c.error[first] / BENT).all():
+        return c
+    return on_ladders(bench, finer, rest)
 
 
 def by_means(bench: Bench, c: Comparison, resolution: float) -> Comparison:

@@ -217,6 +217,32 @@ def test_rounding_far_off_is_no_staircase_that_hides_a_fault():
         assert wrong.verdict is Verdict.DISAGREES, str(wrong)
 
 
+@pytest.mark.parametrize("size", [0.0, 1e-2])
+def test_steps_are_as_short_as_what_bends_near_the_point(size):
+    """Two of four points lie a ten-thousandth apart: their distance bends on that length."""
+    rng = np.random.default_rng(0)
+    point = {"P": rng.normal(size=(4, 2))}
+    point["P"][1] = point["P"][0] + 1e-4 * rng.normal(size=2)
+    pairs = [(i, j) for i in range(4) for j in range(i)]
+
+    @only_float64
+    def loss(p):
+        return float(sum(np.sqrt(((p["P"][i] - p["P"][j]) ** 2).sum() + 1e-12) for i, j in pairs))
+
+    def gradient(p):
+        d = np.zeros((4, 2))
+        for i, j in pairs:
+            apart = p["P"][i] - p["P"][j]
+            along = apart / np.sqrt((apart**2).sum() + 1e-12)
+            d[i] += along
+            d[j] -= along
+        return {"P": d}
+
+    smallest = np.unravel_index(np.abs(gradient(point)["P"]).argmin(), (4, 2))
+    result = check(Subject.from_functions(loss, times(gradient, "P", smallest, 1 + size), point))
+    assert result.verdict is (Verdict.DISAGREES if size else Verdict.AGREES), str(result)
+
+
 def test_a_gradient_that_takes_only_float64_is_looked_at_nearby_too():
     """Beside a derivative of 4e10 rounding inside could explain an error of 1e-4; but it is steady, so it is one."""
     point = {"a": np.array([3.2, -1.2, 1.6, -0.5]), "b": np.array([4.0, 3.8e-4, 0.3, 1.3])}
