@@ -13,6 +13,7 @@ larger. Numbers further apart, or of another type, are computed as they stand.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -66,9 +67,8 @@ class Nearby:
             np.reciprocal(z, out=z)
             return
         middle = 1 / (1 + np.exp(z[:, :1]))
-        series(EXP[:terms], d, z)
-        z *= d                                                               # q
-        z *= 1 - middle
+        series([(1 - middle) * term for term in EXP[:terms]], d, z)
+        z *= d                                                               # (1 − σ) q
         z += 1
         np.divide(middle, z, out=z)
 
@@ -83,8 +83,8 @@ class Nearby:
         return terms, d
 
 
-def series(terms: tuple[float, ...], x: Array, out: Array) -> None:
-    """Σ terms[k] xᵏ into ``out``, from the last term back."""
+def series(terms: Sequence[float | Array], x: Array, out: Array) -> None:
+    """Σ terms[k] xᵏ into ``out``, from the last term back; terms may differ from row to row."""
     np.multiply(x, terms[-1], out=out)
     out += terms[-2]
     for term in terms[-3::-1]:
