@@ -287,14 +287,15 @@ def test_numbers_of_other_types_and_not_finite_ones_are_computed_as_they_stand()
     np.testing.assert_array_equal(z, np.tanh([[1.0, np.nan], [np.inf, 2.0]]))
 
 
-@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda v: v.name)
-def test_copies_moved_by_a_small_step_have_the_losses_of_the_readable_forward_pass(variant, wide, monkeypatch):
-    monkeypatch.setattr(nearby, "wide_registers", lambda: wide)
+def test_copies_moved_by_a_small_step_have_the_losses_of_the_readable_forward_pass(variant, monkeypatch):
     subject, blocks, setting = made(variant, (5, 2, 3, 4), nudge=0.1)
     names, owner, within = all_entries(blocks)
+    some = np.random.default_rng(2).permutation(len(owner))[:80]
     for size in (1e-5, 1e-3, 1e-2):  # within reach throughout, within it for some steps, out of it
         offsets = size * np.random.default_rng(2).normal(size=len(owner))
-        wanted = one_by_one(subject, blocks, names, owner, within, offsets)
-        with few_up_to(0):
-            assert close(losses(setting, names, owner, within, offsets), wanted, float)
+        wanted = one_by_one(subject, blocks, names, owner[some], within[some], offsets[some])
+        for wide in (False, True):
+            monkeypatch.setattr(nearby, "wide_registers", lambda wide=wide: wide)
+            with few_up_to(0):
+                assert close(losses(setting, names, owner, within, offsets)[some], wanted, float)
