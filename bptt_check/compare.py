@@ -27,6 +27,7 @@ FLOOR_SAFETY = 50.0  # how far above the best that a method can do an entry's fl
 
 
 ZERO = 64.0  # ulps of the largest sensitivity up to which a gradient may be nothing but rounding
+NO_DIGIT = 0.5  # share of the largest entry that the largest difference is where nothing is common to both
 
 
 @dataclass(frozen=True)
@@ -141,11 +142,16 @@ def judge(comparison: Comparison, *, resolution: float, equation: str | None = N
         index=None if worst is None else tuple(int(k) for k in np.unravel_index(int(c.entries[worst]), c.shape)),
         analytic=None if worst is None else float(shown[worst]),
         reference=None if worst is None else float(c.reference[worst]),
-        resolution=None if c.is_nothing and not seen.any() else _resolution(seen, c.tolerance, c.size),
+        resolution=None if _has_no_digit(c) and not seen.any() else _resolution(seen, c.tolerance, c.size),
         by_step=_by_step(relative, c) if timed else None,
         norms=_norms(shown, c) if timed else None,
         note=_how_many(wrong) or ("too small to be seen beside the noise" if hidden else ""),
     )
+
+
+def _has_no_digit(c: Comparison) -> bool:
+    """Whether a gradient is zero but for rounding, and its derivative as well: no digit of it is one of the other's."""
+    return c.is_nothing and bool(c.difference.max() >= NO_DIGIT * c.size.max())
 
 
 def plainly(
