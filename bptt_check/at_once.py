@@ -1,8 +1,8 @@
 """A small subject that carries copies on a leading axis, looked at in two calls of its code: no more if all is right.
 
-The first, in long double, gives gradient and loss at the point and the loss a step beside it, along a random direction.
-The second takes a complex step along directions over all blocks, and along that one: where the quotient of the first
-call bears it out, it is proved safe (proof.py) by as much as calls of their own would prove.
+The first, in long double, gives gradient and loss at the point and the loss a step to either side of it, along a random
+direction. The second takes a complex step along directions over all blocks, and along that one: where the quotients of
+the first call bear it out, it is proved safe (proof.py) by as much as calls of their own would prove.
 """
 
 from __future__ import annotations
@@ -27,18 +27,19 @@ from bptt_check.subject import Array, Subject
 class First:
     """What the first call gave: rounding levels, presumed, and a complex step that is not proved yet.
 
-    ``probe``: the direction, all blocks laid end to end, along which the loss, ``size`` at the point, has ``quotient``.
+    ``probe``: the direction, all blocks laid end to end, along which the loss, ``size`` at the point, has
+    ``quotients``, one to either side: at a kink they differ.
     """
 
     levels: Levels
     reference: Reference
     probe: Array
-    quotient: float
+    quotients: tuple[float, float]
     size: float
 
     def bears_out(self, slope: float) -> bool:
         """Whether the complex step's derivative along the probe is that of real losses."""
-        return is_met(self.quotient, slope, self.size, np.longdouble)
+        return all(is_met(quotient, slope, self.size, np.longdouble) for quotient in self.quotients)
 
 
 def first_call(
@@ -53,7 +54,8 @@ def first_call(
         return None
     whole = flat.join(blocks).astype(np.longdouble)
     probe = flat.join(probe_direction(blocks, gradient, rng))
-    seen = losses_and_gradients(subject, flat.split(np.stack([whole, whole + NEARBY * probe])), gradient, eps=eps)
+    points = flat.split(np.stack([whole, whole + NEARBY * probe, whole - NEARBY * probe]))
+    seen = losses_and_gradients(subject, points, gradient, eps=eps)
     if seen is None:
         return None
     losses, rows = seen
@@ -61,4 +63,5 @@ def first_call(
     finer = rounding.presumed_finer(flat.split(rows[0]), point, gradient, eps=eps)
     found = Levels(finer.gradient, finer.rounding, finer.own, 1, presumed=True)
     reference = Reference(ComplexStep(), point, CARRIED, True, float(np.finfo(np.longdouble).eps), None, 0)
-    return First(found, reference, probe, float((losses[1] - losses[0]) / NEARBY), float(losses[0]))
+    quotients = float((losses[1] - losses[0]) / NEARBY), float((losses[0] - losses[2]) / NEARBY)
+    return First(found, reference, probe, quotients, float(losses[0]))

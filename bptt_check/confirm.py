@@ -237,7 +237,8 @@ def _kinks(bench: Bench, c: Comparison, places: Array) -> tuple[Comparison, tupl
 def _drowned(bench: Bench, name: str, entries: Array, resolution: float) -> bool:
     """Whether entries are so far below the noise of the loss that no steps, and no mean over them, would show them."""
     c = bench.compared(name, entries)
-    return bool((c.noise > DROWNED * resolution * c.size).all() and not c.wrong.any())
+    drowned = (c.noise > DROWNED * resolution * c.size) & (c.analytic != 0)  # of a zero nothing says how large it is
+    return bool(drowned.all() and not c.wrong.any())
 
 
 def relieved(bench: Bench, name: str, entries: Array, resolution: float) -> bool | None:

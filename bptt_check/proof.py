@@ -29,7 +29,7 @@ NEARLY = 1e-5  # share of a quotient within which it is nearly met: perhaps its 
 STEEP = 1e-3  # how much shorter a direction's move of some entry must be for that to make a difference
 FINE = 1e-18  # precision from which it is long double's
 PLAIN = 1 / 3  # power of the precision that is the first quotient's step: noise and truncation are alike there
-NEARBY = 2.0**-33  # step of a one-sided quotient in long double, half its digits
+NEARBY = 2.0**-33  # step of one-sided quotients in long double, half its digits
 NEAREST = 2.0**-23  # step of a one-sided quotient, half the digits of a loss that the complex step has brought along
 SHORTER = 2.0**-8  # widest step of a second quotient, as a share of the direction
 DIGITS = 0.1  # relative error below which a difference quotient has a digit to speak with
@@ -163,20 +163,24 @@ class Counted:
         return _near(quotient, float(value), share)
 
     def borne_out_beside(self, point: Point, direction: Point, found: Any) -> bool:
-        """The same of a one-sided quotient: one value, beside the real part of what the complex step ``found``.
+        """The same of one-sided quotients, beside the real part of what the complex step ``found``.
 
-        Its step is so short that what it may be off by is rounding. In long double alone does it have the digits; of a
-        loss that stands still it has none; and of a stack two values cost no more than one.
+        Their step is so short that what they may be off by is rounding. In long double alone do they have the digits;
+        of a loss that stands still they have none; and of a stack many values cost no more than two. To both sides: at
+        a kink a complex step takes one of them.
         """
         if self.subject.stacked or not found.imag or np.finfo(found.dtype).eps > FINE:
             return False
-        if (whole := _whole(point, direction)) is None:
-            beside = self.loss_if_any(moved(point, direction, NEARBY), handed_over=True)
-        else:
-            flat, here, move = whole
-            beside = self.loss_if_any(flat.split(here + NEARBY * move), handed_over=True)
-        quotient, value = float((beside - found.real) / NEARBY), float(found.imag / ComplexStep().step)
-        return is_met(quotient, value, float(found.real), found.dtype)
+        value, whole = float(found.imag / ComplexStep().step), _whole(point, direction)
+        for step in (NEARBY, -NEARBY):
+            if whole is None:
+                beside = self.loss_if_any(moved(point, direction, step), handed_over=True)
+            else:
+                flat, here, move = whole
+                beside = self.loss_if_any(flat.split(here + step * move), handed_over=True)
+            if not is_met(float((beside - found.real) / step), value, float(found.real), found.dtype):
+                return False
+        return True
 
     def loss_if_any(self, point: Point, *, handed_over: bool = False) -> Any:
         """The loss, not a number where it has none: a step beside the point may leave its domain."""

@@ -91,7 +91,8 @@ def _averaged(bench: Bench, c: Comparison, places: Array, resolution: float) -> 
     estimate = once_more.refined(bench, c.name, c.entries[places])
     for count, gain in ((FEWER, GAIN), (MORE, FURTHER_GAIN)):
         left = blunt_entries(c, resolution)[places]
-        left &= c.tolerance[places] <= gain * resolution * c.size[places]
+        within_reach = (c.tolerance <= gain * resolution * c.size) | (c.analytic == 0)  # nothing says how large a 0 is
+        left &= within_reach[places]
         if not left.any() or left.sum() * count > MOST_TABLEAUX:
             break
         places, estimate = places[left], taken(estimate, left)

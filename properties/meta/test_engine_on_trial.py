@@ -237,6 +237,7 @@ ONCE_CALLED_WRONG = [
     ("right but hard", "saturated by bias (float64 only)", 703227),  # changes the loss by 50 of its ulps, however far
     ("right, of other kinds", "inputs of 1 to 1e4", 1979),  # derivatives of 1e-1000
     ("right, of other kinds", "logarithm with an epsilon (float64 only)", 2372),
+    ("right, of other kinds", "all at the kink", 119),  # a complex step takes one side of it
 ]
 
 
