@@ -384,7 +384,7 @@ def test_a_right_cell_of_seventeen_blocks_is_settled_by_directions_over_all_of_t
     result = check(Subject.from_cell(module["Cell"], T=5, B=2, D=3, H=4))
     assert (result.verdict, len(result.blocks)) == (Verdict.AGREES, 17)
     # called at the point and elsewhere, the proof of the reference, directions, the last of them elsewhere
-    assert result.evaluations <= 3 + 2 + 3 + 1
+    assert result.evaluations <= 3 + 3 + 3 + 1
     assert result.gradient_evaluations <= 4
 
 

@@ -70,6 +70,8 @@ class Sources:
 
     def added(self, ours: Mapping[str, Array]) -> dict[str, Array]:
         """The adjoint: gradients by their entries from gradients by ours, for their arrays that hold any of ours."""
+        if not ours:
+            return {}
         kind = np.result_type(*ours.values())
         flat = np.zeros(sum(array.size for array in self.point.values()), kind)
         known = np.zeros(flat.shape, bool)
