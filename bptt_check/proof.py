@@ -45,7 +45,7 @@ def refuted(counter: Counted, point: Point, direction: Point) -> str:
     points scaled down.
     """
     found = counter.complex_value(point, direction)
-    value = found.imag / ComplexStep().step
+    counter.slope = value = found.imag / ComplexStep().step
     if counter.borne_out_beside(point, direction, found) or counter.borne_out(point, direction, value):
         return ""
     seen = counter.beside(point, direction, value)
@@ -130,11 +130,12 @@ class _Beside:
 
 
 class Counted:
-    """A subject's loss with a count of its evaluations."""
+    """A subject's loss with a count of its evaluations, and the ``slope`` that a complex step found."""
 
     def __init__(self, subject: Subject, evaluations: int = 0) -> None:
         self.subject = subject
         self.evaluations = evaluations
+        self.slope: Any = 0.0
 
     def loss(self, point: Point, *, handed_over: bool = False) -> Any:
         """The loss as one finite number, or one a copy."""

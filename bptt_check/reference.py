@@ -18,7 +18,7 @@ from bptt_check.differences.noise import noise_at
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.flat import layouts, put_together, shapes_of
 from bptt_check.points import total_size
-from bptt_check.proof import Counted, borne_out_by_both, refuted, shorter
+from bptt_check.proof import BORNE_OUT, Counted, borne_out_by_both, refuted, shorter
 from bptt_check.subject import Array, Point, Subject
 
 LONG_DOUBLE_SIZE = 20_000  # entries above which long double, which has no fast matrix product, costs too much
@@ -58,12 +58,16 @@ class Reference:
 
 @dataclass(frozen=True)
 class Attempt:
-    """A complex step tried on a subject: the reference, or why there is none; what it was tried along, and its cost."""
+    """A complex step tried on a subject: the reference, or why there is none; what it was tried along, and its cost.
+
+    ``agrees``: the gradient has that derivative along it, as far as it has all blocks: a first sign, and no verdict.
+    """
 
     reference: Reference | None
     why_not: str
     direction: Point
     evaluations: int
+    agrees: bool = True
 
 
 def choose(
@@ -110,12 +114,20 @@ def attempt(
         if not why_not:
             eps = float(np.finfo(kind).eps)
             found = Reference(ComplexStep(), candidate, CARRIED, True, eps, None, counter.evaluations)
-            return Attempt(found, "", direction, counter.evaluations)
+            return Attempt(found, "", direction, counter.evaluations, _agrees(direction, gradient, counter.slope))
         if not raised:
             break  # what is refuted in one precision is in any; what raises may know complex numbers of another
     if method == "complex":
         raise SubjectError(f"the forward pass of {subject.name} does not carry a complex step: {why_not}")
     return Attempt(None, why_not, direction, counter.evaluations)
+
+
+def _agrees(direction: Point, gradient: Mapping[str, Array], slope: Any) -> bool:
+    """Whether a gradient predicts a slope as well as one that is right would; one that lacks a block predicts none."""
+    if any(name not in gradient for name in direction):
+        return True
+    predicted = sum(float(np.vdot(direction[name], gradient[name])) for name in direction)
+    return bool(abs(float(slope) - predicted) <= BORNE_OUT * abs(float(slope)))
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,7 @@ class Question:
             tried = attempt(subject, self.gradient, rng=self.rng, method=options.method)
             tried = replace(tried, evaluations=tried.evaluations + proof.evaluations + spent)
             chosen = tried.reference and replace(tried.reference, evaluations=tried.evaluations)
+            presume = presume and tried.agrees  # else they are measured in the end
             if chosen is None:
                 return self._by_differences(tried)
         if not large:
