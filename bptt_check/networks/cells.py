@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,13 @@ class Cell:
         return faults_of((*self.ways, *WAYS), self.lines, self.likeness)
 
     def entries(self, D: int, H: int) -> int:
-        """How many entries its matrices have."""
-        return sum(int(np.prod(shape)) for name, shape in self.shapes(D, H).items() if name.startswith("W"))
+        """How many entries its matrices have. It is what most arrangements fail by, and asked for a thousand times."""
+        return _entries(self, D, H)
+
+
+@lru_cache(maxsize=4096)
+def _entries(cell: Cell, D: int, H: int) -> int:
+    return sum(prod(shape) for name, shape in cell.shapes(D, H).items() if name.startswith("W"))
 
 
 def of_family(variant: Variant, constants: Mapping[str, float]) -> Cell:
