@@ -89,6 +89,7 @@ def _lost_from_sight(before: Comparison, found: Confirmed, resolution: float) ->
     if found.rounding or not before.wrong.any() or c.wrong.any():
         return False
     seen = before.wrong & (before.size >= before.floor(resolution)) & (before.difference > resolution * before.size)
+    seen &= before.size > ZERO * before.eps * before.sensitivity
     bluntly = (c.difference > resolution * c.size) & (c.tolerance > resolution * c.size)
     return bool((seen & bluntly & ~np.isin(c.entries, found.kinks)).any())
 
@@ -115,9 +116,6 @@ def _confirmed(bench: Bench, comparison: Comparison, resolution: float, *, borne
     disputed = most_disputed(comparison)
     inside = bench.blunt(comparison.name)
     grave = is_grave(bench, comparison) and (not bench.reference.exact or _borne_out(bench, comparison, disputed[:1]))
-    if len(disputed) and bench.reference.exact:
-        comparison = _nothing_but_rounding(bench, comparison)
-        disputed = most_disputed(comparison)
     if len(disputed) and bench.reference.exact and not grave:  # rounding of any kind could not do what is grave
         comparison = with_own_noise(bench, comparison, disputed)
         steady = steady_entries(bench, comparison, most_disputed(comparison))
@@ -156,19 +154,18 @@ def _confirmed(bench: Bench, comparison: Comparison, resolution: float, *, borne
     )
     comparison = replace(comparison, level=level, rounding_floor=floor)
     seen_of_them = comparison.seen(resolution)[ambiguous]  # by that wider tolerance still as finely as asked?
-    unclear = cleared is None and not ((seen_of_them > 0) & (seen_of_them <= resolution)).all()
+    open_ = cleared is None and not _nothing_but_rounding(bench, comparison)[ambiguous].all()
+    unclear = open_ and not ((seen_of_them > 0) & (seen_of_them <= resolution)).all()
     return Confirmed(comparison, kinks, bool(cleared), unclear)
 
 
-def _nothing_but_rounding(bench: Bench, c: Comparison) -> Comparison:
-    """The comparison without entries whose derivative is 0 to the reference's last digit, and the gradient to its own.
+def _nothing_but_rounding(bench: Bench, c: Comparison) -> Array:
+    """Which entries have a derivative that is 0 to the reference's last digit, and a gradient that is to its own.
 
-    What a bias does before a normalised layer, for instance: terms as large as the largest sensitivity sum up to 0.
+    What a bias has before a normalised layer, for instance: terms as large as the largest sensitivity sum up to 0.
     """
     zero = ZERO * c.sensitivity
-    nothing = c.wrong & (np.abs(c.reference) <= zero * bench.reference.eps) & (np.abs(c.analytic) <= zero * c.eps)
-    level = np.where(nothing, np.maximum(c.level, zero * c.eps / ROUNDING_SAFETY), c.level)
-    return replace(c, level=level, rounding_floor=np.where(nothing, level, c.rounding_floor))
+    return np.asarray((np.abs(c.reference) <= zero * bench.reference.eps) & (np.abs(c.analytic) <= zero * c.eps))
 
 
 def _agrees_where_loud(bench: Bench, c: Comparison, resolution: float) -> bool:
