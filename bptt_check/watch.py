@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 States = tuple[Any, ...]
+FRESH = 624  # where both global generators stand in their numbers when they have just been seeded
 KEPT = 200  # characters of what was printed, for the finding's detail
 
 
@@ -40,12 +41,14 @@ def undisturbed() -> Iterator[States]:
     """Run the subject's code: prints are caught, and the global random generators set back at the end.
 
     Reading or setting them costs a tenth of a millisecond, so it is done once around a check, not around every call;
-    inside, they run on, and a loss that depends on them is seen to differ when repeated. Yields how they stood.
+    inside, they run on, and a loss that depends on them is seen to differ when repeated. Yields how they stand before
+    that code runs: not as just seeded (Hypothesis seeds them before each example), for code that seeds them alike
+    would leave no trace.
     """
     states = random_states()
     try:
         with unprinted():
-            yield states
+            yield _moved_on() if FRESH in (states[1], states[-1][1][-1]) else states
     finally:
         restore(states)
 
@@ -75,6 +78,12 @@ def random_states() -> States:
     state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
     inner = state["state"]
     return inner["key"].tobytes(), inner["pos"], state["has_gauss"], state["gauss"], random.getstate()
+
+
+def _moved_on() -> States:
+    np.random.random_sample()  # noqa: NPY002
+    random.random()
+    return random_states()
 
 
 def restore(states: States) -> None:
