@@ -88,7 +88,11 @@ class Alone:
     def is_grave(self) -> bool:
         """Whether the worst direction is off by more than rounding of any kind could do."""
         worst = self.worst
-        return worst is not None and worst.ratio > 1 and abs(worst.discrepancy) > GRAVE * worst.blunt
+        if worst is None or not (worst.ratio > 1 and abs(worst.discrepancy) > GRAVE * worst.blunt):
+            return False
+        assert self.along_worst is not None
+        off, size = np.array([abs(worst.discrepancy)]), np.abs(self.bench.gradient[self.name] * self.along_worst)
+        return not cancelling.may_explain(self.bench, self.name, off, np.array([np.linalg.norm(size)]))
 
     def worst_along(self) -> tuple[Array, float]:
         """The direction that is off most, and the gap between the reference along it and the prediction."""
@@ -250,8 +254,9 @@ class Alone:
             return replace(
                 along, verdict=Verdict.AGREES, note="on a kink: the gradient lies between the one-sided derivatives"
             )
-        if bench.reference.exact and abs(off.discrepancy) <= cancelling.along(bench, name, v):
-            seen = max(self.seen, cancelling.seen_beside(bench))
+        beside = cancelling.along(bench, name, v, abs(off.discrepancy)) if bench.reference.exact else None
+        if beside is not None:
+            seen = max(self.seen, beside)
             agrees = seen <= self.resolution
             return replace(along, verdict=Verdict.AGREES if agrees else Verdict.INCONCLUSIVE, resolution=seen)
         bench.look_at_tamer_points()

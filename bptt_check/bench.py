@@ -289,15 +289,16 @@ class Bench:
             moved = factor * array * (1 + far * self.rng.uniform(-1, 1, array.shape))
             point[name] = moved.astype(self.point[name].dtype).astype(array.dtype)  # the same in both precisions
         there = replace(self, reference=replace(self.reference, point=point))
-        gradient = there.handed_out() if self.plain is None else there._gradient_at(point)
+        gradient = there.handed_out() if self.plain is None else there.gradient_at(point)
         return None if gradient is None else replace(there, gradient=gradient)
 
     def handed_out(self) -> Mapping[str, Array] | None:
         """The gradient where the reference is taken, in the subject's own precision; ``None`` where it fails."""
         kinds = {name: array.dtype for name, array in self.point.items()}
-        return self._gradient_at({name: array.astype(kinds[name]) for name, array in self.reference.point.items()})
+        return self.gradient_at({name: array.astype(kinds[name]) for name, array in self.reference.point.items()})
 
-    def _gradient_at(self, point: Point) -> Mapping[str, Array] | None:
+    def gradient_at(self, point: Point) -> Mapping[str, Array] | None:
+        """The gradient at another point; ``None`` where it fails."""
         self.bill.gradients += 1
         try:
             return self.subject.gradient(point)

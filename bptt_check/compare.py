@@ -142,7 +142,7 @@ def judge(comparison: Comparison, *, resolution: float, equation: str | None = N
         index=None if worst is None else tuple(int(k) for k in np.unravel_index(int(c.entries[worst]), c.shape)),
         analytic=None if worst is None else float(shown[worst]),
         reference=None if worst is None else float(c.reference[worst]),
-        resolution=None if _has_no_digit(c) and not seen.any() else _resolution(seen, c.tolerance, c.size),
+        resolution=None if _has_no_digit(c) and not seen.any() else _resolution(seen, c, resolution),
         by_step=_by_step(relative, c) if timed else None,
         norms=_norms(shown, c) if timed else None,
         note=_how_many(wrong) or ("too small to be seen beside the noise" if hidden else ""),
@@ -176,10 +176,15 @@ def is_timed(name: str) -> bool:
     return name == "x" or name.endswith("(t)")
 
 
-def _resolution(seen: Array, tolerance: Array, size: Array) -> float | None:
-    """The coarsest over the entries above their floor; of the largest entry where all lie below it."""
-    if seen.any():
-        return float(seen.max())
+def _resolution(seen: Array, c: Comparison, asked: float) -> float | None:
+    """The coarsest over the entries above their floor, and over those below it that are seen as finely as asked.
+
+    Of the largest entry where all are below it and too blunt.
+    """
+    tolerance, size = c.tolerance, c.size
+    fine = (tolerance <= asked * size) & (size > 0)
+    if seen.any() or fine.any():
+        return float(np.maximum(seen, np.divide(tolerance, size, out=np.zeros(len(size)), where=fine)).max())
     largest = float(size.max(initial=0.0))
     return float(tolerance[int(size.argmax())] / largest) if largest else None
 

@@ -119,7 +119,7 @@ def _confirmed(bench: Bench, comparison: Comparison, resolution: float, *, borne
     if len(disputed) and bench.reference.exact and not grave:  # rounding of any kind could not do what is grave
         comparison = with_own_noise(bench, comparison, disputed)
         steady = steady_entries(bench, comparison, most_disputed(comparison))
-        comparison = cancelling.forgiven(bench, forgiven(bench, comparison, ~steady))
+        comparison = cancelling.forgiven(bench, forgiven(bench, comparison, ~steady), ~steady)
         disputed = most_disputed(comparison)
     if len(disputed) and bench.reference.exact:
         comparison = held_against_quotients(bench, comparison, disputed[:1] if grave else disputed)
@@ -177,7 +177,8 @@ def _agrees_where_loud(bench: Bench, c: Comparison, resolution: float) -> bool:
 def is_grave(bench: Bench, c: Comparison) -> bool:
     """Whether what is most off is off by more than rounding of any kind could do."""
     most = most_disputed(c)[: QUOTIENTS if len(c.entries) > 2 * QUOTIENTS else 1]  # of a small sample some may be small
-    return bool(len(most) and (c.difference[most] > GRAVE * bench.blunt(c.name)).all())
+    grave = bool(len(most) and (c.difference[most] > GRAVE * bench.blunt(c.name)).all())
+    return grave and not cancelling.may_explain(bench, c.name, c.difference[most], c.size[most])
 
 
 def disputed_direction(bench: Bench, c: Comparison) -> tuple[Array, float]:

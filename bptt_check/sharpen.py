@@ -147,7 +147,7 @@ def seen_from_afar(bench: Bench, c: Comparison) -> Comparison:
     ]:  # the most disputed first: it may say that all is smooth
         if not c.wrong[place]:
             continue
-        seen = from_afar(bench, c.name, int(c.entries[place]))
+        seen = from_afar(bench, c.name, int(c.entries[place]), float(c.difference[place]))
         if seen is None:
             break
         c = _updated(c, np.array([place]), seen.value, seen.error, seen.roundoff)

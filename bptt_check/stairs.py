@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from bptt_check import once_more
 from bptt_check.bench import Bench, float_of
 from bptt_check.compare import REFERENCE_SAFETY
 from bptt_check.differences import Richardson
@@ -23,6 +24,7 @@ from bptt_check.subject import Array
 
 WIDTHS = (2.0**-26, 2.0**-18, 2.0**-10, 2.0**-3, 2.0, 32.0)  # how far off jumps are looked for, in units of the point
 HIGHER = 10.0  # times the jumps seen from nearer, from which what was seen from nearer may have been a tread of these
+LOW = 8.0  # how much lower than they would have to be jumps may be read
 HIGH = 3.0  # times the noise that is known, from which a jump is one
 
 
@@ -32,15 +34,21 @@ def climbs(bench: Bench, v: Mapping[str, Array]) -> bool:
     return any(_height(bench, {name: part / norm for name, part in v.items()}, width) for width in WIDTHS)
 
 
-def from_afar(bench: Bench, name: str, entry: int) -> Estimate | None:
-    """The derivative of one entry by steps so wide that jumps count for little; ``None`` where it makes none."""
+def from_afar(bench: Bench, name: str, entry: int, off: float) -> Estimate | None:
+    """The derivative of one entry by steps so wide that jumps count for little; ``None`` where it makes none.
+
+    Nor where they are too low to explain what the slope seen from nearby is ``off`` by: its tread would be wider than
+    the steps by which that was seen, so that jumps of height J over treads of width w put J/w on a slope at most.
+    """
     v = np.zeros(bench.gradient[name].shape)
     v.reshape(-1)[entry] = bench.scale(name)
     best: Estimate | None = None
-    highest = 0.0
+    highest, least = 0.0, None
     for width in WIDTHS:
         jump = _height(bench, {name: v}, width)
-        if jump:
+        if jump and least is None:
+            least = off * float(once_more.refined(bench, name, np.array([entry])).step[0]) / LOW
+        if jump and least is not None and jump >= least:
             higher, highest = jump > HIGHER * highest, max(highest, jump)
             noisy = replace(bench, reference=replace(bench.reference, noise=highest))
             seen = noisy.estimate(name, np.array([entry]), Richardson(widest=width))

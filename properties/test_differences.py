@@ -144,3 +144,20 @@ def test_a_loss_that_stands_still_between_coarse_steps_is_as_noisy_as_these():
 
     noise = noise_at(loss, {"u": np.array(-1e-7)}, direction={"u": np.array(0.1)})
     assert noise >= np.spacing(1e-7) / 4
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_noise_that_many_entries_share_is_seen_from_a_point_in_long_double_too(seed):
+    """Code that casts to float64 stands still over many ulps of such a point; then each entry jumps by itself."""
+    rng = np.random.default_rng(seed)
+    x, w = 10 + rng.normal(size=(3000, 3)), rng.normal(size=3)
+
+    def loss(p):
+        x = p["x"].astype(float)
+        m = x.mean(axis=0)
+        return (np.tanh((x - m) / np.sqrt((x * x).mean(axis=0) - m * m) + w) ** 2).sum()
+
+    direction = {"x": x * rng.choice([-1, 1], x.shape)}
+    noise = [noise_at(loss, {"x": x.astype(kind)}, direction=direction) for kind in (float, np.longdouble)]
+    assert max(noise) < 10 * min(noise)
+    assert min(noise) > 10 * np.finfo(float).eps * loss({"x": x})

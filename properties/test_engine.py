@@ -512,6 +512,100 @@ def test_what_constants_alone_are_rounded_to_is_no_fault_where_all_but_it_cancel
     assert check(normalised(np.random.default_rng([seed, 7]), share=1 - 1e-6)).verdict is Verdict.DISAGREES
 
 
+def naive_variance(mean, n, wrong=0.0):
+    """log of mean(x²) − mean(x)², which is noisier by the square of ``mean``; its gradient takes float64 alone."""
+
+    def loss(p):
+        return np.log((p["x"] * p["x"]).mean() - p["x"].mean() ** 2)
+
+    def gradient(p):
+        x = p["x"]
+        m = x.mean()
+        g = 2 * (x - m) / n / ((x * x).mean() - m * m)
+        g[n // 2] *= 1 + wrong
+        return {"x": g}
+
+    return Subject.from_functions(loss, only_float64(gradient), {"x": mean + np.random.default_rng(n).normal(size=n)})
+
+
+@pytest.mark.parametrize("n", [8, 60, 3000])
+@pytest.mark.parametrize("mean", [1e3, 1e4, 1e5])
+def test_digits_that_the_loss_and_its_gradient_lose_alike_are_no_fault(mean, n):
+    result = check(naive_variance(mean, n))
+    assert result.verdict is not Verdict.DISAGREES, str(result)
+    assert result.verdict is Verdict.AGREES or mean * n > 1e5, str(result)
+    assert check(naive_variance(mean, n, wrong=0.5)).verdict is Verdict.DISAGREES
+    if mean == 1e3:
+        assert check(naive_variance(mean, n, wrong=1e-5)).verdict is Verdict.DISAGREES
+
+
+@pytest.mark.parametrize("carries", [True, False])
+@pytest.mark.parametrize("scale", [1e-8, 1e-12, 1e-30, 1e-100, 1e30])
+def test_what_bends_on_the_scale_of_its_block_is_no_kink(scale, carries):
+    """Capacities are picofarads: a step of 1e-9 is a thousand times the point."""
+    point = {"c": scale * np.array([0.3, -1.1, 0.7]), "w": np.array([0.4, -0.2, 1.5])}
+
+    def loss(p):
+        return (np.sqrt(1 + (p["c"] / scale) ** 2) + np.sin(p["c"] / scale) * p["w"]).sum()
+
+    def gradient(p):
+        z = p["c"] / scale
+        return {"c": (z / np.sqrt(1 + z * z) + np.cos(z) * p["w"]) / scale, "w": np.sin(z)}
+
+    loss = loss if carries else only_float64(loss)
+    assert check(Subject.from_functions(loss, gradient, point)).verdict is Verdict.AGREES
+    for size in (1e-2, 1e-5):
+        result = check(Subject.from_functions(loss, times(gradient, "c", 1, 1 + size), point))
+        assert result.blocks["c"].verdict is Verdict.DISAGREES, str(result)
+        assert result.blocks["c"].index == (1,)
+
+
+@pytest.mark.parametrize("small", [1e-8, 1e-12, 1e-15])
+def test_what_bends_on_the_scale_of_one_entry_is_no_kink(small):
+    scale = np.array([small, 1.0, small, 1.0])
+    point = {"x": scale * np.array([0.7, 1.3, -1.1, 0.4])}
+
+    def gradient(p):
+        z = p["x"] / scale
+        return {"x": z / np.sqrt(1 + z * z) / scale}
+
+    def loss(p):
+        return np.sqrt(1 + (p["x"] / scale) ** 2).sum()
+
+    assert check(Subject.from_functions(loss, gradient, point)).verdict is Verdict.AGREES
+    result = check(Subject.from_functions(loss, times(gradient, "x", 0, 1.01), point))
+    assert result.verdict is Verdict.DISAGREES, str(result)
+
+
+@pytest.mark.parametrize("size", [1e-2, 1e-4, 1e-6])
+def test_jumps_that_are_too_low_to_explain_a_fault_do_not_hide_it(size):
+    """Far off, where the covariance is nearly singular, this loss is rougher than at the point."""
+    rng = np.random.default_rng(5)
+    inputs, y = rng.normal(size=(6, 2)), rng.normal(size=6)
+    apart = (inputs[:, None] - inputs[None]) ** 2
+
+    def covariance(p):
+        return np.exp(-0.5 * (apart / np.exp(2 * p["l"])).sum(axis=-1))
+
+    @only_float64
+    def loss(p):
+        noisy = covariance(p) + 0.1 * np.eye(6)
+        return 0.5 * y @ np.linalg.solve(noisy, y) + 0.5 * np.linalg.slogdet(noisy)[1]
+
+    def gradient(p):
+        K = covariance(p)
+        inverse = np.linalg.inv(K + 0.1 * np.eye(6))
+        alpha = inverse @ y
+        slopes = [(K * apart[..., k] / np.exp(2 * p["l"][k])) for k in range(2)]
+        return {"l": np.array([0.5 * (np.trace(inverse @ dK) - alpha @ dK @ alpha) for dK in slopes])}
+
+    point = {"l": np.array([0.2, -0.3])}
+    assert check(Subject.from_functions(loss, gradient, point)).verdict is Verdict.AGREES
+    for entry in (0, 1):
+        result = check(Subject.from_functions(loss, times(gradient, "l", entry, 1 + size), point))
+        assert result.verdict is Verdict.DISAGREES, str(result)
+
+
 def test_a_block_without_entries_leaves_nothing_open():
     def gradient(p):
         return {"a": 2 * p["a"], "none": np.ones_like(p["none"])}

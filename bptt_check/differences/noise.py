@@ -51,7 +51,9 @@ def noise_at(
     Neighbours lie 50 ulps of the direction apart, then a thousand times that, and so on: a function that works in a
     coarser type than it returns stands still over many ulps, and shows its noise only from afar. It is not an ulp of
     the value: a small difference of large numbers is far noisier than its size tells. ``eps`` is that of the point's
-    type where not given. ``stacked``: the function carries leading axes, and gets nine small points at once.
+    type where not given, or of the type that comes back, where that is coarser: a point cast to it stands still over
+    many ulps of its own, and where many entries do, each jumps by itself. ``stacked``: the function carries leading
+    axes, and gets nine small points at once.
     """
     ulp = eps or float(np.finfo(np.result_type(*point.values())).eps)
 
@@ -67,9 +69,13 @@ def noise_at(
             return np.asarray(function(moved_by_each(point, direction, offsets)))
         return np.array([at(k * spacing) for k in range(-4, 5)])
 
+    seen = [values(50 * ulp)]
+    coarser = float(np.finfo(seen[0].dtype).eps)
+    if coarser > ulp:
+        ulp = coarser
+        seen = [values(50 * ulp)]
     spacings = [50 * ulp * far for far in SPACINGS if far == 1 or 50 * ulp * far <= FARTHEST]
-    seen = []
-    for spacing in spacings:
+    for spacing in spacings[1:]:
         seen.append(values(spacing))
         if not np.isfinite(seen[-1]).all():  # the function ends nearer than that
             seen = seen[:-1] or seen
