@@ -232,6 +232,7 @@ class Bench:
             sensitivity=self.rounding.sensitivity[name],
             eps=self.eps,
             own=self.plain.gradient[name].reshape(-1)[entries] if self.plain else None,
+            step=None if self.reference.exact else estimate.step.astype(float),
         )
 
     def along(self, v: Point, *, refine: float = 0.0, norm: float | None = None) -> Off:

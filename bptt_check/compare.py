@@ -37,6 +37,7 @@ class Comparison:
     ``entries`` are flat indices into the block; ``level`` the rounding level; ``error`` the reference's error estimate;
     ``noise`` the part of it that no better step could remove (zero for a complex step). ``sensitivity`` is the largest
     derivative, in this block's units, that the loss has with respect to anything; ``eps`` the subject's precision.
+    ``step`` is that of each reference, where it is a difference.
     ``own`` is the gradient as the subject hands it out, where ``analytic`` is one evaluated in a higher precision:
     verdicts come from ``analytic``, the error that is shown from ``own``.
     """
@@ -53,6 +54,7 @@ class Comparison:
     sensitivity: float = 0.0
     eps: float = float(np.finfo(float).eps)
     own: Array | None = None
+    step: Array | None = None
 
     @property
     def tolerance(self) -> Array:

@@ -14,7 +14,7 @@ from bptt_check import once_more
 from bptt_check.bench import Bench
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, Comparison
 from bptt_check.differences.averaging import FEWER, MORE
-from bptt_check.differences.estimate import taken
+from bptt_check.differences.estimate import Estimate, taken
 from bptt_check.quotients import QUOTIENTS
 from bptt_check.stairs import from_afar
 from bptt_check.subject import Array
@@ -33,11 +33,13 @@ def most_disputed(c: Comparison) -> Array:
     return places[np.argsort(-ratio[places], kind="stable")][:LOOKED_AT]
 
 
-def _updated(c: Comparison, places: Array, value: Array, error: Array, noise: Array) -> Comparison:
+def _updated(c: Comparison, places: Array, estimate: Estimate) -> Comparison:
     """The comparison with another reference at some places."""
-    reference, errors, noises = c.reference.copy(), c.error.copy(), c.noise.copy()
-    reference[places], errors[places], noises[places] = value, error, noise
-    return replace(c, reference=reference, error=errors, noise=noises)
+    reference, error, noise = c.reference.copy(), c.error.copy(), c.noise.copy()
+    step = np.zeros(len(c.entries)) if c.step is None else c.step.copy()
+    reference[places], error[places] = estimate.value, estimate.error
+    noise[places], step[places] = estimate.roundoff, estimate.step
+    return replace(c, reference=reference, error=error, noise=noise, step=step)
 
 
 def sharper(bench: Bench, c: Comparison, resolution: float) -> Comparison:
@@ -60,7 +62,7 @@ def on_ladders(bench: Bench, c: Comparison, places: Array) -> Comparison:
     if not len(places):
         return c
     estimate = once_more.refined(bench, c.name, c.entries[places])
-    return _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
+    return _updated(c, places, estimate)
 
 
 def untruncated(bench: Bench, c: Comparison, resolution: float) -> Comparison:
@@ -97,7 +99,7 @@ def _averaged(bench: Bench, c: Comparison, places: Array, resolution: float) -> 
             break
         places, estimate = places[left], taken(estimate, left)
         estimate = once_more.mean_of_many(bench, c.name, c.entries[places], estimate, count)
-        c = _updated(c, places, estimate.value, estimate.error, estimate.roundoff)
+        c = _updated(c, places, estimate)
     return c
 
 
@@ -147,10 +149,11 @@ def seen_from_afar(bench: Bench, c: Comparison) -> Comparison:
     ]:  # the most disputed first: it may say that all is smooth
         if not c.wrong[place]:
             continue
-        seen = from_afar(bench, c.name, int(c.entries[place]), float(c.difference[place]))
+        step = 0.0 if c.step is None else float(c.step[place])
+        seen = from_afar(bench, c.name, int(c.entries[place]), off=float(c.difference[place]), step=step)
         if seen is None:
             break
-        c = _updated(c, np.array([place]), seen.value, seen.error, seen.roundoff)
+        c = _updated(c, np.array([place]), seen)
     return c
 
 

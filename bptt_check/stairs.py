@@ -13,7 +13,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from bptt_check import once_more
 from bptt_check.bench import Bench, float_of
 from bptt_check.compare import REFERENCE_SAFETY
 from bptt_check.differences import Richardson
@@ -34,21 +33,22 @@ def climbs(bench: Bench, v: Mapping[str, Array]) -> bool:
     return any(_height(bench, {name: part / norm for name, part in v.items()}, width) for width in WIDTHS)
 
 
-def from_afar(bench: Bench, name: str, entry: int, off: float) -> Estimate | None:
+def from_afar(bench: Bench, name: str, entry: int, *, off: float, step: float) -> Estimate | None:
     """The derivative of one entry by steps so wide that jumps count for little; ``None`` where it makes none.
 
-    Nor where they are too low to explain what the slope seen from nearby is ``off`` by: its tread would be wider than
-    the steps by which that was seen, so that jumps of height J over treads of width w put J/w on a slope at most.
+    The slope that was seen from nearby is ``off``, by steps of ``step``. If it is that of a tread, the tread is wider
+    than those, so that no jump is nearer, and over treads of width w jumps of height J put J/w on a slope: lower ones
+    explain nothing.
     """
     v = np.zeros(bench.gradient[name].shape)
     v.reshape(-1)[entry] = bench.scale(name)
     best: Estimate | None = None
-    highest, least = 0.0, None
+    highest = 0.0
     for width in WIDTHS:
-        jump = _height(bench, {name: v}, width)
-        if jump and least is None:
-            least = off * float(once_more.refined(bench, name, np.array([entry])).step[0]) / LOW
-        if jump and least is not None and jump >= least:
+        if width * bench.scale(name) < step:
+            continue
+        jump = _height(bench, {name: v}, width, least=off * step / LOW)
+        if jump:
             higher, highest = jump > HIGHER * highest, max(highest, jump)
             noisy = replace(bench, reference=replace(bench.reference, noise=highest))
             seen = noisy.estimate(name, np.array([entry]), Richardson(widest=width))
@@ -69,8 +69,8 @@ def _of_two(finer: Estimate, wider: Estimate, higher: bool) -> Estimate:
     return replace(wider, truncation=np.maximum(wider.truncation, unsure))
 
 
-def _height(bench: Bench, v: Mapping[str, Array], width: float) -> float:
-    """How high the steps of the loss are along ``v``; 0 where they are no higher than the noise that is known."""
+def _height(bench: Bench, v: Mapping[str, Array], width: float, least: float = 0.0) -> float:
+    """How high the steps of the loss are along ``v``; 0 where they are below ``least`` or the noise that is known."""
     point = bench.reference.point
     kind, eps = np.result_type(*point.values()), float(np.finfo(float).eps)
 
@@ -79,5 +79,5 @@ def _height(bench: Bench, v: Mapping[str, Array], width: float) -> float:
 
     ulps = [eps * np.abs(point[name][part != 0] / part[part != 0]) for name, part in v.items()]
     ulp = max(float(each.min(initial=width)) for each in ulps)
-    noise = HIGH * (bench.reference.noise or 0.0)
+    noise = max(least, HIGH * (bench.reference.noise or 0.0))
     return step_height(at, width=width, ulp=max(ulp, eps * width), noise=noise)

@@ -146,6 +146,14 @@ def test_a_fault_that_shows_in_large_shapes_only_is_shrunk(capsys: pytest.Captur
     assert "bptt-check verify mine.py --case reports/mine.case.json" in first
 
 
+def test_what_nothing_explains_is_looked_for_twice_and_at_the_smallest_case(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = verify(capsys, functions(slope="3 * np.exp(p['w'])"))
+    assert ran.code == 1
+    found = [{finding["kind"] for finding in record.findings} for record in read_journal("reports/mine.jsonl").records]
+    assert len(found) > 4
+    assert ["no-known-cause" in kinds for kinds in found] == [True, True, *[False] * (len(found) - 3), True]
+
+
 def test_code_that_raises_at_one_shape_is_inconclusive_and_the_place_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -111,7 +111,8 @@ class _Runner:
     def one(self, trial: Trial, *, with_point: bool = False, explained: bool | None = None) -> Tried:
         """Run one trial. A process that is gone afterwards is started again at the next.
 
-        ``explained``: whether a disagreement is traced to its causes; where not said, only the first few of a run are.
+        ``explained``: whether a disagreement is traced to its causes; where not said, only the first few of a run are,
+        and fewer where that finds none.
         """
         if self.child.process.poll() is not None:
             self.child = Child()

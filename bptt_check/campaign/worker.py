@@ -31,7 +31,8 @@ from bptt_check.report.record import record_of
 from bptt_check.results import Finding, Result, Verdict
 from bptt_check.subject import Subject
 
-EXPLAINED = 4  # disagreements of a run that are traced to their causes without being asked
+EXPLAINED = 4  # disagreements of a run that are traced to their causes without being asked,
+IN_VAIN = 2  # and of how many none may be found: it is the same code each time, and such a search takes longest
 INITIAL_STATE = re.compile(r"(?:[hsc]|prev|state|cell|hidden)_?0?(?:_init)?|init\w*", re.IGNORECASE)
 
 
@@ -91,7 +92,8 @@ class _Session:
         self.target: Target | None = None
         self.arrays: dict[str, Any] = {}
         self.options: dict[str, Any] = {}
-        self.explained = 0  # disagreements traced to their causes
+        self.explained = 0  # disagreements traced to their causes,
+        self.in_vain = 0  # and those for which none was found
         self.control: Control | None = None
 
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,9 +143,11 @@ class _Session:
             subject = _alone(_ours(target.make)(shape, seed, loss, arrays))
             self._known(subject)
             wanted = request.get("explained")
-            causes = self.explained < EXPLAINED if wanted is None else bool(wanted)
+            few = self.explained < EXPLAINED and self.in_vain < IN_VAIN
+            causes = few if wanted is None else bool(wanted)
             result = check(self._enlargeable(target, subject, loss), rng=seed, causes=causes, **self.options)
             self.explained += bool(result.causes)
+            self.in_vain += causes and result.verdict is Verdict.DISAGREES and not result.causes
             result = replace(result, findings=(*result.findings, *_zero_states(subject)))
         except UsageError:
             raise

@@ -20,6 +20,7 @@ from bptt_check.networks.cells import COMMON, RARE, Cell
 from bptt_check.networks.guesses import Guesses, Inputs
 from bptt_check.networks.plan import Part, Plan
 from bptt_check.networks.reach import arrays_held_meanwhile, arrays_within_reach
+from bptt_check.networks.readout import layer_shapes
 from bptt_check.networks.record import RecognisedNetwork, taken
 from bptt_check.networks.stages import BACKWARD
 from bptt_check.networks.tops import NetworkTrials, Top, Tops
@@ -133,6 +134,7 @@ class _Search:
         self.guesses = Guesses(self.entries, self.data)
         self.cuts: dict[tuple[object, ...], list[Cut]] = {}
         self.at_rest: dict[tuple[object, ...], Array] = {}
+        self.arranged: dict[tuple[object, ...], list[tuple[tuple[Part, ...], bool]]] = {}
         kinds = [a.dtype.itemsize <= 4 for a in point.values()]
         self.single = subject.precision == "float32" or any(kinds)
         self.tolerance = EXACT
@@ -201,10 +203,12 @@ class _Search:
         plan = model.plan
         key = plan.parts, plan.both_ways, plan.T, plan.B, tuple((k, a.tobytes()) for k, a in model.states.items())
         flat = self.trials.on(always)
-        ours = model.arrays(flat, {name: (places,) for name, places in model.given})
         if key not in self.at_rest:  # whatever x is: the matrices are off
             self.trials.budget.spend()
+            ours = model.arrays(flat, {name: (places,) for name, places in model.given})
             self.at_rest[key] = plan.run(ours)[1]
+        layer = layer_shapes(plan.V, plan.H) if plan.V else {}  # of our arrays no other is on
+        ours = {k: flat[model.top.layer[k]] if k in model.top.layer else np.zeros(shape) for k, shape in layer.items()}
         return bool(apart(model.shown(plan.shown(self.at_rest[key], ours)), model.response(always)) <= self.tolerance)
 
     def _cuts(self, name: str, plan: Plan) -> list[Cut]:
@@ -248,14 +252,24 @@ class _Search:
         goal = top.aimed(T, B)
         if goal is not None and len(goal.target) not in (1, T):
             return
-        for parts, both_ways in (each for cell in cells for each in _arrangements(cell, D, top.H, several)):
-            matrices = sum(part.cell.entries(part.D, part.H) for part in parts)
-            if not matrices <= size <= matrices + sum(_small(part, B) for part in parts):
-                continue
+        for parts, both_ways in self._arranged(cells, D, top.H, several, B, size):
             plan = Plan(parts, T, B, V=top.V, goal=goal, both_ways=both_ways)
             names = () if several else parts[0].cell.states
             for states in self.guesses.states(names, B, parts[0].H):
                 yield _Network(self.trials, plan, top, inputs, states, self.tolerance)
+
+    def _arranged(
+        self, cells: Sequence[Cell], D: int, H: int, several: bool, B: int, size: int
+    ) -> list[tuple[tuple[Part, ...], bool]]:
+        """The arrangements that have ``size`` entries; the same are asked for beneath one top after the other."""
+        key = cells, D, H, several, B, size
+        if key not in self.arranged:
+            kept = self.arranged[key] = []
+            for parts, both_ways in (each for cell in cells for each in _arrangements(cell, D, H, several)):
+                matrices = sum(part.cell.entries(part.D, part.H) for part in parts)
+                if matrices <= size <= matrices + sum(_small(part, B) for part in parts):
+                    kept.append((parts, both_ways))
+        return self.arranged[key]
 
 
 def _arrangements(cell: Cell, D: int, H: int, several: bool) -> Iterator[tuple[tuple[Part, ...], bool]]:
