@@ -193,7 +193,7 @@ def test_a_fault_in_the_loop_for_wide_states_does_not_pass_the_check(monkeypatch
 
     run_wide = fused_passes.run_wide
     monkeypatch.setattr(fused_passes, "run_wide", wrong)
-    assert check(as_subject(NP)).verdict is Verdict.DISAGREES
+    assert check(as_subject(NP), causes=False).verdict is Verdict.DISAGREES
 
 
 @pytest.mark.parametrize("shape", [(7, 1, 3, 4), (7, 2, 3, 4)], ids=str)
@@ -315,14 +315,14 @@ def test_a_fault_in_its_loops_does_not_pass_the_check(monkeypatch, slot):
         C[:, slot] *= 1 + 1e-6
 
     monkeypatch.setattr(fused_passes, "_common_slopes", wrong)
-    assert check(as_subject(NP)).verdict is Verdict.DISAGREES
+    assert check(as_subject(NP), causes=False).verdict is Verdict.DISAGREES
 
 
 def test_a_fault_in_what_hands_the_memory_back_does_not_pass_the_check(monkeypatch):
     """F off by a millionth, and the check says so."""
     right = fused_memory.Back.slopes_F
     monkeypatch.setattr(fused_memory.Back, "slopes_F", lambda *which: [F * (1 + 1e-6) for F in right(*which)])
-    assert check(as_subject(NP)).verdict is Verdict.DISAGREES
+    assert check(as_subject(NP), causes=False).verdict is Verdict.DISAGREES
 
 
 # --- tangents
