@@ -357,7 +357,9 @@ def test_packed_gates_are_compared_by_their_own_names():
         right = check(Subject.from_functions(loss, gates_gradient, PACKED, layout=layout))
         assert right.verdict is Verdict.AGREES
         assert list(right.blocks) == ["W_i", "W_f", "W_g", "x"]
-        wrong = check(Subject.from_functions(loss, lambda p: gates_gradient(p, wrong_f=1.5), PACKED, layout=layout), causes=False)
+        wrong = check(
+            Subject.from_functions(loss, lambda p: gates_gradient(p, wrong_f=1.5), PACKED, layout=layout), causes=False
+        )
         assert [k for k, b in wrong.blocks.items() if b.verdict is Verdict.DISAGREES] == ["W_f", "x"]
 
 

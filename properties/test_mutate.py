@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent / "meta"))
+
+from thinned import long_run
 
 from bptt_check import Subject
 from bptt_check.campaign.negative import Controlled, overview
@@ -87,7 +92,7 @@ def known_of(subject):
 @pytest.mark.parametrize("cell", VARIANTS, ids=lambda cell: cell.name)
 def test_faults_planted_in_a_built_in_cell_are_caught_and_named_with_their_equation(cell):
     control = Control(Subject.from_variant(cell, **LARGE, rng=20))
-    for fault in control.chosen(3, seed=VARIANTS.index(cell)):
+    for fault in control.chosen(3 if long_run() else 2, seed=VARIANTS.index(cell)):
         outcome = control.outcome(fault)
         assert outcome.caught, fault
         assert (outcome.named, outcome.equation) == ("exact", True), outcome
@@ -97,7 +102,7 @@ def test_faults_planted_in_a_built_in_cell_are_caught_and_named_with_their_equat
 def test_faults_planted_in_code_of_other_names_and_packing_are_caught_and_named(name):
     control = Control(example(name))
     assert control.recognised is not None
-    for fault in control.chosen(5, seed=2):
+    for fault in control.chosen(5 if long_run() else 3, seed=2):
         outcome = control.outcome(fault)
         assert (outcome.caught, outcome.named, outcome.equation) == (True, "exact", True), outcome
 
@@ -105,7 +110,7 @@ def test_faults_planted_in_code_of_other_names_and_packing_are_caught_and_named(
 def test_faults_planted_in_a_cell_that_the_harness_unrolls_are_caught_and_named(tmp_path):
     control = Control(cell(tmp_path))
     assert control.recognised.taps["cand(t)"] == "g"
-    for fault in control.chosen(5, seed=1):
+    for fault in control.chosen(5 if long_run() else 3, seed=1):
         outcome = control.outcome(fault)
         assert (outcome.caught, outcome.named, outcome.equation) == (True, "exact", True), outcome
 

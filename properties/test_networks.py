@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent / "meta"))
 
 from planted import networks
 from planted.networks import FORMS, Case, case, planted, subject_of
+from thinned import thinned
 
 from bptt_check import Subject, Verdict, check
 from bptt_check.equations import ENTRIES
@@ -80,7 +81,7 @@ def test_the_lines_of_a_network_differentiate_what_it_computes(name):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", thinned(range(3), lambda k, _: k < 2))
 def test_a_network_is_recognised_by_what_it_computes_and_a_right_one_gets_no_cause(form, seed):
     found = case(form, seed)
     subject = subject_of(found)
@@ -93,7 +94,7 @@ def test_a_network_is_recognised_by_what_it_computes_and_a_right_one_gets_no_cau
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("seed", range(10, 13))
+@pytest.mark.parametrize("seed", thinned(range(10, 13), lambda k, _: k < 2))
 def test_a_mistake_in_a_network_is_named_with_its_equation(form, seed):
     fault, subject = planted(form, seed)
     result = check(subject)

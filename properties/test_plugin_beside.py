@@ -81,7 +81,10 @@ def test_the_order_of_the_tests_does_not_matter(run):
 def test_coverage_is_measured_beside_it(run, processes):
     pytest.importorskip("xdist")
     ran = run(
-        "def test_it(gradient_check):\n    gradient_check(subject())", "--cov=bptt_check", *processes, checked=True
+        "def test_it(gradient_check):\n    gradient_check(subject())",
+        "--cov=bptt_check.checking",
+        *processes,
+        checked=True,
     )
     assert ran.code == 0, ran.said
     assert "checking.py" in ran.said and ran.report()["cases"] == 1
