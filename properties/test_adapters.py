@@ -411,7 +411,7 @@ def compiled(tmp_path, source=ELMAN, **defines):
 @pytest.mark.parametrize("carry", ["1", "0"])
 def test_a_c_library_is_judged_in_its_own_precision(tmp_path, dtype, carry):
     library = compiled(tmp_path, REAL={"float64": "double", "float32": "float"}[dtype], CARRY=carry)
-    result = check(c_adapter.from_library(library, shapes=SHAPES, dtype=dtype, point=arrays(dtype)))
+    result = check(c_adapter.from_library(library, shapes=SHAPES, dtype=dtype, point=arrays(dtype)), causes=False)
     if carry == "0":
         assert result.verdict is Verdict.DISAGREES, str(result)
     else:
