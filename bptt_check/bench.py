@@ -5,7 +5,7 @@ Here gradient and reference meet, entry by entry or along a direction; what foll
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from math import hypot
@@ -31,6 +31,7 @@ from bptt_check.sweeping import Sweeping, estimates
 
 SMALLEST = 1e-300  # a divisor that is none
 OF_A_DIRECTION = 0.1  # share of a resolution that a direction's error may be, for a few of them to see that finely
+EACH = 6  # blocks that are scaled down one at a time, where all at once show nothing
 SECANTS = 4  # moves, by which it is asked what a loss at its bottom does further off
 Right = tuple[Mapping[str, Array], Mapping[str, Array]]  # right gradients by block, and what they may be off by
 
@@ -156,9 +157,21 @@ class Bench:
             return
         self.tame.looked = True
         self.tame.of_block = dict.fromkeys(self.gradient, 0.0)
+        changes = self._look_at(TAMER)
+        if len(changes) == len(TAMER):
+            self.tame.change = float(max(changes))
+
+    def look_at_each_block_tamed(self) -> None:
+        """The same with one block at a time scaled down: z/T is what it was where both are."""
+        if not self.tame.each:
+            self.tame.each = True
+            self._look_at([{name: factor} for name in list(self.gradient)[:EACH] for factor in TAMER])
+
+    def _look_at(self, factors: Sequence[float | Mapping[str, float]]) -> list[float]:
+        """The sensitivities at scaled points, and by how much the loss changes up to there."""
         here, changes = self.loss(self.point), []
-        for factor in TAMER:
-            point = {name: (factor * array).astype(array.dtype) for name, array in self.point.items()}
+        for factor in factors:
+            point = scaled(self.point, factor)
             self.bill.gradients += 1
             try:
                 gradient = self.subject.gradient(point)
@@ -171,8 +184,7 @@ class Bench:
             for name, a in finite.items():
                 of_it = float(np.abs(a).max(initial=0)) * self.scale(name)
                 self.tame.of_block[name] = max(self.tame.of_block[name], of_it)
-        if len(changes) == len(TAMER):
-            self.tame.change = float(max(changes))
+        return changes
 
     def levels(self) -> dict[str, Array]:
         """What a direction must not be drowned by, by entry: rounding, and for differences the noise of the loss."""
@@ -289,9 +301,15 @@ class Bench:
         for name, array in self.reference.point.items():
             moved = factor * array * (1 + far * self.rng.uniform(-1, 1, array.shape))
             point[name] = moved.astype(self.point[name].dtype).astype(array.dtype)  # the same in both precisions
+        if not self.has_value_at(point):
+            return None
         there = replace(self, reference=replace(self.reference, point=point))
         gradient = there.handed_out() if self.plain is None else there.gradient_at(point)
         return None if gradient is None else replace(there, gradient=gradient)
+
+    def has_value_at(self, point: Point) -> bool:
+        """Whether the loss is finite there: a complex logarithm, or root, has a value where a real one has none."""
+        return bool(np.isfinite(float_of(self.loss(point))))
 
     def handed_out(self) -> Mapping[str, Array] | None:
         """The gradient where the reference is taken, in the subject's own precision; ``None`` where it fails."""

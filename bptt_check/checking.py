@@ -17,7 +17,7 @@ from bptt_check.errors import SubjectError, SubjectFailed, UsageError
 from bptt_check.flat import layouts, put_together, shapes_of
 from bptt_check.in_full import in_full
 from bptt_check.localise import wrong_lines
-from bptt_check.looking import later_elsewhere, stale
+from bptt_check.looking import later_elsewhere
 from bptt_check.pace import audible
 from bptt_check.protocol import Observations, called_once, observe
 from bptt_check.quotients import ReferenceUnsafe
@@ -159,7 +159,7 @@ def _checked(subject: Subject, options: Options, rng: np.random.Generator, befor
     kinked = any(finding.kind == "on-a-kink" for finding in findings)  # and so may the second point be
     if not kinked and all(block.verdict in (Verdict.AGREES, Verdict.NOT_RETURNED) for block in blocks.values()):
         later = looked.later
-        findings += stale(later) if later else later_elsewhere(bench, seen.elsewhere, seen.gradient_elsewhere)
+        findings += later_elsewhere(bench, seen.elsewhere, seen.gradient_elsewhere, later)
     if subject.kink_distance is not None and subject.kink_distance < NEAR_A_KINK:
         message = f"the loss has a place without a derivative {subject.kink_distance:.1e} from this point"
         findings.append(Finding("near-a-kink", message))

@@ -14,15 +14,17 @@ Each disputed entry is looked at again, in this order:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bptt_check import cancelling, louder
-from bptt_check.bench import Bench
+from bptt_check.bench import EACH, Bench
 from bptt_check.compare import REFERENCE_SAFETY, ROUNDING_SAFETY, ZERO, Comparison
 from bptt_check.differences import Richardson
 from bptt_check.errors import SubjectError, SubjectFailed
+from bptt_check.proof import TAMER
 from bptt_check.quotients import QUOTIENTS, held_against_quotients
 from bptt_check.settle import GRAVE
 from bptt_check.sharpen import (
@@ -46,6 +48,7 @@ from bptt_check.subject import Array
 MOSTLY = 0.1  # share of a discrepancy that a quotient may leave open and still bear it out
 SEEN = 0.5  # share of the entries looked at that must be seen finely at a rescaled point
 RELIEF = (0.25, 0.05, 0.01, 0.001)  # factors on the point that take gates out of saturation,
+PLAUSIBLE = 1e3  # size of numbers inside, in units of the loss, that no point has shown
 ENLARGED = (2.0, 4.0)  # and that bring back what has vanished; these can clear a gradient, not condemn it
 DROWNED = 1e3  # how far a difference may be rounded beyond what is asked for, and be made sharp all the same
 
@@ -95,8 +98,7 @@ def _lost_from_sight(before: Comparison, found: Confirmed, resolution: float) ->
 
 
 def _confirmed(bench: Bench, comparison: Comparison, resolution: float, *, borne_out: bool) -> Confirmed:
-    if comparison.wrong.any():
-        bench.look_at_tamer_points()
+    _look_where_it_is_tamer(bench, comparison)
     if not comparison.sensitivity and not bench.reference.exact:
         comparison = replace(comparison, sensitivity=bench.secant(comparison.name))
     if borne_out and is_grave(bench, comparison):
@@ -111,6 +113,7 @@ def _confirmed(bench: Bench, comparison: Comparison, resolution: float, *, borne
         if not still.all():
             comparison = on_ladders(bench, comparison, rest)
         comparison = by_means(bench, comparison, resolution)
+        _look_where_it_is_tamer(bench, comparison)
     steady = np.zeros(len(comparison.entries), dtype=bool)
     kinks: tuple[int, ...] = ()
     disputed = most_disputed(comparison)
@@ -166,6 +169,17 @@ def _nothing_but_rounding(bench: Bench, c: Comparison) -> Array:
     """
     zero = ZERO * c.sensitivity
     return np.asarray((np.abs(c.reference) <= zero * bench.reference.eps) & (np.abs(c.analytic) <= zero * c.eps))
+
+
+def _look_where_it_is_tamer(bench: Bench, c: Comparison) -> None:
+    """Where something is off, see how sensitive the loss is at points scaled down.
+
+    One block at a time too, where what is off is so little that an ulp of numbers of a usual size could be it.
+    """
+    if c.wrong.any():
+        bench.look_at_tamer_points()
+        if c.difference[c.wrong].max() <= ROUNDING_SAFETY * c.eps * PLAUSIBLE / bench.scale(c.name):
+            bench.look_at_each_block_tamed()
 
 
 def _agrees_where_loud(bench: Bench, c: Comparison, resolution: float) -> bool:
@@ -242,7 +256,10 @@ def _drowned(bench: Bench, name: str, entries: Array, resolution: float) -> bool
 def relieved(bench: Bench, name: str, entries: Array, resolution: float) -> bool | None:
     """Whether a block agrees sharply where nothing saturates: True, False, or ``None`` where no point tells."""
     looked_at = entries[:: max(1, len(entries) // LOOKED_AT)][:LOOKED_AT]
-    for factor in (*RELIEF, *ENLARGED):
+    each = bench.tame.each
+    one_at_a_time: list[float | Mapping[str, float]]
+    one_at_a_time = [{block: factor} for block in list(bench.gradient)[:EACH] for factor in TAMER] if each else []
+    for factor in (*RELIEF, *ENLARGED, *one_at_a_time):
         try:
             smaller = bench.moved(factor)
             if smaller is None or name not in smaller.gradient:
@@ -256,9 +273,9 @@ def relieved(bench: Bench, name: str, entries: Array, resolution: float) -> bool
                 c = sharper(smaller, c, resolution)
         except (SubjectFailed, SubjectError):
             continue
-        blunt = smaller.blunt(name, here=True)
+        blunt = smaller.blunt(name, here=not each)
         clear = c.wrong & (c.difference > blunt + REFERENCE_SAFETY * c.error)
-        if clear.any() and factor <= 1:
+        if clear.any() and factor in RELIEF:
             return False
         if not c.wrong.any() and np.mean(c.tolerance < resolution * np.abs(c.reference)) >= SEEN:
             return True

@@ -277,11 +277,21 @@ def _missed(covered: Sequence[Sequence[float]], resolution: float) -> float:
     return max(float(np.max(directions.miss_probability(group, resolution))) for group in groups)
 
 
-def later_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -> tuple[Finding, ...]:
+def later_elsewhere(
+    bench: Bench, point: Point, gradient: Mapping[str, Array], seen: Off | None = None
+) -> tuple[Finding, ...]:
     """A gradient that agrees at the point: does one asked for later, at a point nearby, agree there too?
 
-    What was copied at the first call, and never looked at again, shows here.
+    What was copied at the first call, and never looked at again, shows here. ``seen``: along one direction, where that
+    was looked at already. A complex logarithm has a value where a real one has none: there nothing is held against it.
     """
+    found = stale(seen) if seen else _looked_at_elsewhere(bench, point, gradient)
+    if found and not bench.has_value_at({**bench.point, **point}):
+        return ()
+    return found
+
+
+def _looked_at_elsewhere(bench: Bench, point: Point, gradient: Mapping[str, Array]) -> tuple[Finding, ...]:
     finite = {name: a.astype(float) for name, a in gradient.items() if name in bench.gradient and np.isfinite(a).all()}
     if set(finite) != set(bench.gradient) or not bench.reference.exact:
         return ()

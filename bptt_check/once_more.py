@@ -56,6 +56,8 @@ def _noise_by_float64(bench: Bench, name: str, entries: Array) -> Array:
     for _ in range(BESIDE):
         by = {key: np.asarray(bench.rng.uniform(-1, 1, a.shape)) for key, a in bench.reference.point.items()}
         moved = rounding.jiggled(bench.reference.point, NEARBY, by)
+        if not bench.has_value_at(moved):
+            continue
         at = [_with_reference_at(bench, moved, kind).estimate(name, entries).value for kind in (np.longdouble, float)]
         off = np.abs(at[0] - at[1]).astype(float) * (rounding.GENUINE * bench.reference.eps / eps)
         noise = np.fmax(noise, off)

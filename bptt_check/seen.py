@@ -29,10 +29,12 @@ class Tame:
     """What points scaled down showed, once they were looked at: how much the loss is sensitive to there.
 
     ``largest`` sensitivity to anything, and to each block by itself, as a change of the loss; ``change`` of the loss
-    from the point to these, in which a constant has no part. ``noise`` of the loss, relative (cancelling.py).
+    from the point to these, in which a constant has no part. ``each``: whether blocks were scaled down one at a time.
+    ``noise`` of the loss, relative (cancelling.py).
     """
 
     looked: bool = False
+    each: bool = False
     largest: float = 0.0
     of_block: dict[str, float] = field(default_factory=dict)
     change: float = inf

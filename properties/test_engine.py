@@ -606,6 +606,49 @@ def test_jumps_that_are_too_low_to_explain_a_fault_do_not_hide_it(size):
         assert result.verdict is Verdict.DISAGREES, str(result)
 
 
+@pytest.mark.parametrize("carries", [True, False])
+@pytest.mark.parametrize("temperature", [1.0, 0.1, 0.02, 0.005])
+@pytest.mark.parametrize("seed", range(5))
+def test_what_one_block_divides_by_another_is_tamed_by_scaling_one_of_them(seed, temperature, carries):
+    """Cross entropy of a softmax with a temperature: of an example that is classified with certainty p − 1 is rounding."""
+    rng = np.random.default_rng(seed)
+    point = {"z": rng.normal(size=5), "T": np.array(temperature)}
+    likeliest = int(np.argmax(point["z"]))
+
+    def loss(p):
+        z = p["z"] / p["T"]
+        return z[likeliest] + np.log(np.exp(z - z[likeliest]).sum()) - z[likeliest if seed % 2 else 2]
+
+    def gradient(p, factor=1.0):
+        q = np.exp((p["z"] - p["z"].max()) / p["T"])
+        q /= q.sum()
+        q[likeliest if seed % 2 else 2] -= 1
+        return {"z": q / p["T"], "T": np.array(-factor * (q * p["z"]).sum() / p["T"] ** 2)}
+
+    loss = loss if carries else only_float64(loss)
+    assert check(Subject.from_functions(loss, only_float64(gradient), point)).verdict is Verdict.AGREES
+    wrong = check(Subject.from_functions(loss, only_float64(lambda p: gradient(p, 1.01)), point))
+    assert wrong.verdict is not Verdict.AGREES
+    if abs(gradient(point)["T"]) > 1e-6:
+        assert wrong.verdict is Verdict.DISAGREES
+
+
+def test_nothing_is_held_against_a_gradient_where_only_a_complex_logarithm_has_a_value():
+    """A barrier: the second point, a hundredth away, lies beyond it."""
+    point = {"x": np.array([1 - 1e-9, 0.5, -(1 - 1e-6), 0.1]), "c": np.array([0.2, -0.4, 1.7, 0.1])}
+
+    def loss(p):
+        return -1e-4 * np.log(1 - p["x"] ** 2).sum() + (p["x"] * p["c"]).sum()
+
+    def gradient(p):
+        return {"x": 2e-4 * p["x"] / (1 - p["x"] ** 2) + p["c"], "c": p["x"].copy()}
+
+    with np.errstate(invalid="ignore"):
+        assert check(Subject.from_functions(loss, only_float64(gradient), point)).verdict is Verdict.AGREES
+        wrong = check(Subject.from_functions(loss, only_float64(times(gradient, "c", 3, 1 + 1e-6)), point))
+    assert wrong.blocks["c"].verdict is Verdict.DISAGREES
+
+
 def test_a_block_without_entries_leaves_nothing_open():
     def gradient(p):
         return {"a": 2 * p["a"], "none": np.ones_like(p["none"])}

@@ -38,8 +38,11 @@ def step_height(function: Function, *, width: float, ulp: float, noise: float) -
     """
     offsets = width * UNEVEN * np.linspace(-1, 1, STRETCHES * PARTS + 1)
     values = np.array([function(float(offset)) for offset in offsets])
-    noise = max(noise, ULPS * float(np.finfo(float).eps * np.abs(values).max()))
     ends = [slice(first, first + PARTS + 1) for first in range(0, STRETCHES * PARTS, PARTS)]
+    ends = [each for each in ends if np.isfinite(values[each]).all()]  # further out it may have no value, or overflow
+    if not ends:
+        return 0.0
+    noise = max(noise, ULPS * float(np.finfo(float).eps * max(np.abs(values[each]).max() for each in ends)))
     # up and down: on a dense staircase most parts have a jump, and what departs from the others may be one without
     places = [(sign, each) for each in ends for sign in (1.0, -1.0)]
     places.sort(key=lambda place: -_departures(place[0], values[place[1]]).max())
