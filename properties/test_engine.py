@@ -610,7 +610,7 @@ def test_jumps_that_are_too_low_to_explain_a_fault_do_not_hide_it(size):
 @pytest.mark.parametrize("temperature", [1.0, 0.1, 0.02, 0.005])
 @pytest.mark.parametrize("seed", range(5))
 def test_what_one_block_divides_by_another_is_tamed_by_scaling_one_of_them(seed, temperature, carries):
-    """Cross entropy of a softmax with a temperature: of an example that is classified with certainty p − 1 is rounding."""
+    """Cross entropy of a softmax with a temperature: p − 1 of an example classified with certainty is rounding."""
     rng = np.random.default_rng(seed)
     point = {"z": rng.normal(size=5), "T": np.array(temperature)}
     likeliest = int(np.argmax(point["z"]))
