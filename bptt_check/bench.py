@@ -20,6 +20,7 @@ from bptt_check.differences.averaging import AROUND, FEWER, averaged, finest
 from bptt_check.differences.estimate import Estimate
 from bptt_check.differences.evaluate import along, partials
 from bptt_check.differences.ladder import laddered
+from bptt_check.differences.noise import noise_at
 from bptt_check.errors import SubjectError, SubjectFailed
 from bptt_check.flat import layouts, shapes_of
 from bptt_check.levels import Levels, levels
@@ -336,11 +337,23 @@ class Bench:
         self.bill.gradients += 1
         if not np.isfinite(size) or not all(np.isfinite(a).all() for a in gradient.values()):
             return None
-        there = self.reference.at(point)
+        there = self._reference_at(point, size)
         found = levels(self.subject, point, gradient, there, eps=self.eps, rng=self.rng)
         self.bill.gradients += found.calls
         bench = Bench.of(self.subject, point, gradient, found, reference=there, size=size, rng=self.rng, bill=self.bill)
         return replace(bench, tame=self.tame)
+
+    def _reference_at(self, point: Point, size: float) -> Reference:
+        """The reference at another point, with the noise of the loss there where that known says nothing of it.
+
+        A loss that is exactly 0, of an example that is classified with certainty, has no noise.
+        """
+        there = self.reference.at(point)
+        if there.exact or there.noise is None or there.noise >= np.finfo(float).eps * size / 2:
+            return there
+        direction = {name: a * self.rng.choice([-1.0, 1.0], a.shape) for name, a in there.point.items()}
+        noise = noise_at(self.loss, there.point, direction=direction, stacked=self.subject.stacked)
+        return replace(there, noise=noise)
 
 
 def scaled(point: Point, factor: float | Mapping[str, float]) -> Point:

@@ -72,8 +72,8 @@ def restless(bench: Bench, c: Comparison, places: Array) -> Array:
 
     Rounding that changes from point to point is two thousand times as large in float64 as in long double. So where the
     gradients in both are all but one, and long double is off by far more than what they differ by, it is not rounding.
-    Of the gradient, that is: a reference that has lost all its digits in saturated gates is restless too, so it must
-    agree but for a thousandth.
+    Of the gradient, that is: a reference that has lost digits in saturated gates is restless too. So it must agree but
+    for a thousandth, and be off by more than what even its precision may lose inside.
     """
     restless = np.zeros(len(c.entries), dtype=bool)
     if bench.plain is None or bench.subject.gradient_noise or not len(places):
@@ -92,5 +92,7 @@ def restless(bench: Bench, c: Comparison, places: Array) -> Array:
         with np.errstate(all="ignore"):
             ratio = (there.analytic - there.reference) / there.reference / share
         unsteady |= (ratio < 1 / STEADY) | (ratio > STEADY)
-    restless[places] = unsteady & (np.abs(share) <= MUCH) & (c.difference[places] > ROUNDING_SAFETY * apart)
+    inside = bench.blunt(c.name) * bench.reference.eps / bench.eps
+    beyond = c.difference[places] > max(ROUNDING_SAFETY * apart, inside)
+    restless[places] = unsteady & (np.abs(share) <= MUCH) & beyond
     return restless

@@ -224,6 +224,9 @@ def test_every_family_draws_the_same_case_from_the_same_seed():
 
 ONCE_CALLED_WRONG = [
     ("right but hard", "large inputs", 337),
+    ("right but hard", "large inputs", 300319),  # the reference has lost nine of its digits, the gradient other ones
+    ("right but hard", "large inputs", 300344),
+    ("right but hard", "softmax regression (float64 only)", 300852),  # a loss of 0, and so without noise
     ("right but hard", "saturated softmax", 658),
     ("right but hard", "one power", 1416),
     pytest.param("right but hard", "saturated by bias (float64 only)", 1873, marks=pytest.mark.thorough),
